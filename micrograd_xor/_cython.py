@@ -1,0 +1,24 @@
+"""What `value.py` needs of the `cython` module where Cython is not installed: names that do nothing."""
+
+from typing import Any
+
+compiled = False
+double = int = bint = void = p_void = object
+
+
+def _same(x: Any = None, **_: Any) -> Any:
+    return x
+
+
+cclass = final = cfunc = inline = _same
+
+
+def _decorator(*_: Any, **__: Any) -> Any:
+    return _same
+
+
+trashcan = freelist = exceptval = _decorator
+
+
+def declare(_: Any, value: Any) -> Any:
+    return value

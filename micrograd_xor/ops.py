@@ -1,0 +1,391 @@
+"""The table of operations: one row each, and every interpreter of a graph reads the rows.
+
+A row states an operation's value, its local partials (one rule per operand), its domain and how it
+is written. The rules are plain arithmetic on whatever flows through them: floats, `Value`s, SymPy
+expressions or registers of a program. So each derivative is said once, and the reverse sweep, the
+derivation, the compiler, the tests and the docs all run the same rule.
+
+Adding an operation is adding a row. Where a function has a kink or an edge, the row follows
+PyTorch: relu'(0) = 0, abs'(0) = 0, maximum and minimum share a tie half and half, sqrt'(0) = inf.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+Rule = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The interval of operands on which a row is defined and its result fits a float64.
+
+    >>> POSITIVE.contains(0.0), POSITIVE.rule
+    (False, 'greater than 0')
+    """
+
+    rule: str
+    low: float = -math.inf
+    high: float = math.inf
+    closed: bool = True
+    hole: float | None = None
+
+    def contains(self, x: float) -> bool:
+        """Whether x lies inside; a NaN passes through every operation, as in IEEE 754."""
+        if math.isnan(x):
+            return True
+        inside = self.low <= x <= self.high if self.closed else self.low < x < self.high
+        return inside and x != self.hole
+
+
+REALS = Domain("a real number")
+NONZERO = Domain("other than 0", hole=0.0)
+POSITIVE = Domain("greater than 0", low=0.0, closed=False)
+NON_NEGATIVE = Domain("at least 0", low=0.0)
+UNIT = Domain("between -1 and 1", low=-1.0, high=1.0)
+EXPONENT = Domain("at most 709.782712893384", high=709.782712893384)
+HYPERBOLIC = Domain("within ±710.475860073943", low=-710.475860073943, high=710.475860073943)
+
+TABLE: dict[str, "Op"] = {}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Op:
+    """One row of the table; call it on numbers to compute, on `Value`s to record.
+
+    `value(*operands)` is the result on floats. `partials[i](*operands, out)` is the derivative of
+    the result by operand i; a row of any number of operands has one rule
+    `partials(i, operands, out)` instead. `expansion` says the value in other rows, for an interpreter without the
+    instruction. `identity(*operands, out)` is a pair of equal expressions, first the accurate one
+    and then the textbook's: derivation reads it to the right, the compiler to the left.
+
+    >>> sigmoid(0.0), sigmoid.partial(0, (0.0,), 0.5)
+    (0.5, 0.25)
+    """
+
+    name: str
+    symbol: str
+    value: Rule
+    partials: tuple[Rule, ...] | Rule
+    domain: tuple[Domain, ...] = ()
+    expansion: Rule | None = None
+    identity: Rule | None = None
+    remedy: str = "Check what reaches it."
+    arity: int | None = field(init=False)  # None: the row takes any number of operands
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arity", len(self.partials) if isinstance(self.partials, tuple) else None)
+        if self.name in TABLE:
+            raise ValueError(f"A row's name must be new to the table, got {self.name!r}. Choose another name.")
+        TABLE[self.name] = self
+
+    @overload
+    def __call__(self, *operands: float) -> float: ...
+    @overload
+    def __call__(self, *operands: Any) -> Any: ...
+    def __call__(self, *operands: Any) -> Any:
+        """The result: a float for numbers; else what the operands' interpreter makes of the row.
+
+        An interpreter's type says `__op__(op, operands)`; `Value.__op__` records a node.
+        """
+        for x in operands:
+            if x.__class__ is not float and hasattr(x, "__op__"):
+                return x.__op__(self, operands)
+        return self.evaluate(*map(number, operands))
+
+    def evaluate(self, *operands: float) -> float:
+        """The value on floats, as strict as Python's `math`: ValueError, ZeroDivisionError or OverflowError."""
+        self.check_arity(operands)
+        try:
+            return self.value(*operands)  # type: ignore[no-any-return]  # rules are generic in the number
+        except (ValueError, ArithmeticError) as error:
+            raise self.refusal(error, operands) from None
+
+    def partial(self, i: int, operands: tuple[Any, ...], out: Any) -> Any:
+        """The local partial by operand i, in the type of the operands."""
+        if not isinstance(self.partials, tuple):
+            return self.partials(i, operands, out)
+        try:
+            return self.partials[i](*operands, out)
+        except ZeroDivisionError:  # a vertical tangent, as that of x ** 0.5 at 0
+            return math.inf
+
+    def check_arity(self, operands: tuple[Any, ...]) -> None:
+        """Raise a TypeError where the number of operands is not the row's."""
+        if self.arity is not None and len(operands) != self.arity:
+            raise TypeError(f"{self.name} must take {self.arity} operands, got {len(operands)}. Check the call.")
+
+    def refusal(self, error: Exception, operands: tuple[Any, ...]) -> Exception:
+        """The error to raise instead of Python's own: it names the operation, the labels and the values."""
+        outside = [x for x, d in zip(operands, self.domain, strict=False) if not d.contains(getattr(x, "data", x))]
+        if outside:
+            i = operands.index(outside[0])
+            thing = f"{self.name}'s {_PLACES[len(operands) - 1][i]} must be {self.domain[i].rule}"
+        else:
+            thing = f"{self.name}'s result must be a number that fits in a float64"
+        return type(error)(f"{thing}, got {self.name}({', '.join(map(_shown, operands))}). {self.remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TABLE.__getitem__, (self.name,)
+
+    def __repr__(self) -> str:
+        return f"<row {self.name}>"
+
+
+_PLACES = (("operand",), ("left operand", "right operand"), ("condition", "second operand", "third operand"))
+
+
+def _shown(x: Any) -> str:
+    label = getattr(x, "label", "")
+    return f"{label} = {x.data!r}" if label else repr(getattr(x, "data", x))
+
+
+def number(x: Any, thing: str = "An operand") -> float:
+    """x as a float; a TypeError where it is not a real number.
+
+    >>> number(2), number(True)
+    (2.0, 1.0)
+    """
+    if x.__class__ is float:
+        return x  # type: ignore[no-any-return]
+    from numbers import Real  # an ABC: asked last, for numpy's scalars and fractions
+
+    if not isinstance(x, Real):
+        raise TypeError(f"{thing} must be a real number or a Value, got {x!r}. Convert it with float() first.")
+    try:
+        return float(x)
+    except OverflowError:
+        raise OverflowError(f"{thing} must fit in a float64, got a larger {type(x).__name__}. Scale it down.") from None
+
+
+def _power(x: float, y: float) -> float:
+    result = x**y
+    if result.__class__ is complex:
+        raise ValueError
+    return result  # type: ignore[no-any-return]
+
+
+def _sigmoid(x: float) -> float:
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def _softplus(x: float) -> float:
+    return (x if x > 0.0 else 0.0) + math.log1p(math.exp(-math.fabs(x)))
+
+
+def _gaussian(x: float) -> float:
+    """exp(-x²): the rounding of x² would cost x² ulp, so x is split in a short head and its tail."""
+    x = math.fabs(x)
+    if x > 40.0:
+        return 0.0
+    head = float(round(x * 1048576.0)) / 1048576.0 if x == x else x
+    return math.exp(-head * head) * math.exp((head - x) * (head + x))
+
+
+def _softplus_expansion(x: Any) -> Any:
+    return maximum(x, 0.0) + log1p(exp(-abs(x)))
+
+
+def _sigmoid_expansion(x: Any) -> Any:
+    e = exp(-abs(x))
+    return where(step(x), 1.0, e) / (1.0 + e)
+
+
+def _gaussian_expansion(x: Any) -> Any:
+    x = minimum(abs(x), 40.0)
+    big = x * 134217729.0  # Veltkamp's split: head has half the digits, so its square is exact
+    head = big - (big - x)
+    return exp(-head * head) * exp((head - x) * (head + x))
+
+
+def _zero(*_: Any) -> float:
+    return 0.0
+
+
+_MORE = "Keep it away from the edge; a probability's logarithm is log_sigmoid of its logit."
+_LESS = "Scale it down, or stay in logarithms (log_sigmoid, softplus)."
+
+# --- arithmetic -------------------------------------------------------------------------------
+
+add = Op("add", "+", lambda x, y: x + y, (lambda x, y, out: 1.0, lambda x, y, out: 1.0), (REALS, REALS))
+sub = Op("sub", "-", lambda x, y: x - y, (lambda x, y, out: 1.0, lambda x, y, out: -1.0), (REALS, REALS))
+mul = Op("mul", "*", lambda x, y: x * y, (lambda x, y, out: y, lambda x, y, out: x), (REALS, REALS))
+div = Op(
+    "div",
+    "/",
+    lambda x, y: x / y,
+    (lambda x, y, out: 1.0 / y, lambda x, y, out: -out / y),
+    (REALS, NONZERO),
+)
+neg = Op("neg", "neg", lambda x: -x, (lambda x, out: -1.0,), (REALS,))
+pow = Op(
+    "pow",
+    "**",
+    _power,
+    (lambda x, y, out: y * x ** (y - 1.0), lambda x, y, out: out * log(x)),
+    (POSITIVE, REALS),
+    remedy="A negative base takes whole, constant exponents only.",
+)
+
+# --- exponentials and logarithms --------------------------------------------------------------
+
+exp = Op("exp", "exp", math.exp, (lambda x, out: out,), (EXPONENT,), remedy=_LESS)
+expm1 = Op(
+    "expm1",
+    "expm1",
+    math.expm1,
+    (lambda x, out: exp(x),),
+    (EXPONENT,),
+    identity=lambda x, out: (out, exp(x) - 1.0),
+    remedy=_LESS,
+)
+log = Op("log", "log", math.log, (lambda x, out: 1.0 / x,), (POSITIVE,), remedy=_MORE)
+log1p = Op(
+    "log1p",
+    "log1p",
+    math.log1p,
+    (lambda x, out: 1.0 / (1.0 + x),),
+    (Domain("greater than -1", low=-1.0, closed=False),),
+    identity=lambda x, out: (out, log(1.0 + x)),
+    remedy=_MORE,
+)
+
+# --- roots and trigonometry -------------------------------------------------------------------
+
+sqrt = Op("sqrt", "√", math.sqrt, (lambda x, out: 0.5 * rsqrt(x),), (NON_NEGATIVE,))
+rsqrt = Op(
+    "rsqrt",
+    "1/√",
+    lambda x: 1.0 / math.sqrt(x) if x else math.inf,
+    (lambda x, out: -0.5 * out / x,),
+    (NON_NEGATIVE,),
+    expansion=lambda x: 1.0 / sqrt(x),
+    identity=lambda x, out: (out, 1.0 / sqrt(x)),
+)
+sin = Op("sin", "sin", math.sin, (lambda x, out: cos(x),), (REALS,))
+cos = Op("cos", "cos", math.cos, (lambda x, out: -sin(x),), (REALS,))
+tan = Op("tan", "tan", math.tan, (lambda x, out: 1.0 + out * out,), (REALS,))
+arcsin = Op("arcsin", "arcsin", math.asin, (lambda x, out: rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
+arccos = Op("arccos", "arccos", math.acos, (lambda x, out: -rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
+arctan = Op("arctan", "arctan", math.atan, (lambda x, out: 1.0 / (1.0 + x * x),), (REALS,))
+
+# --- hyperbolic and sigmoid -------------------------------------------------------------------
+
+sinh = Op("sinh", "sinh", math.sinh, (lambda x, out: cosh(x),), (HYPERBOLIC,), remedy=_LESS)
+cosh = Op("cosh", "cosh", math.cosh, (lambda x, out: sinh(x),), (HYPERBOLIC,), remedy=_LESS)
+tanh = Op(
+    "tanh",
+    "tanh",
+    math.tanh,
+    (lambda x, out: 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),),
+    (REALS,),
+    identity=lambda x, out: (4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x), 1.0 - out * out),
+)
+sigmoid = Op(
+    "sigmoid",
+    "σ",
+    _sigmoid,
+    (lambda x, out: out * sigmoid(-x),),
+    (REALS,),
+    expansion=_sigmoid_expansion,
+    identity=lambda x, out: (sigmoid(-x), 1.0 - out),
+)
+log_sigmoid = Op(
+    "log_sigmoid",
+    "log σ",
+    lambda x: -_softplus(-x),
+    (lambda x, out: sigmoid(-x),),
+    (REALS,),
+    expansion=lambda x: -_softplus_expansion(-x),
+    identity=lambda x, out: (out, log(sigmoid(x))),
+)
+softplus = Op(
+    "softplus",
+    "softplus",
+    _softplus,
+    (lambda x, out: sigmoid(x),),
+    (REALS,),
+    expansion=_softplus_expansion,
+    identity=lambda x, out: (out, log(1.0 + exp(x))),
+)
+gaussian = Op(
+    "gaussian",
+    "gaussian",
+    _gaussian,
+    (lambda x, out: -2.0 * x * out,),
+    (REALS,),
+    expansion=_gaussian_expansion,
+    identity=lambda x, out: (out, exp(-(x * x))),
+)
+erf = Op("erf", "erf", math.erf, (lambda x, out: 2.0 / math.sqrt(math.pi) * gaussian(x),), (REALS,))
+
+# --- kinks: the subgradient chosen is PyTorch's -----------------------------------------------
+
+step = Op("step", "step", lambda x: 1.0 if x > 0.0 else 0.0, (_zero,), (REALS,))
+sign = Op(
+    "sign",
+    "sign",
+    lambda x: float((x > 0.0) - (x < 0.0)),
+    (_zero,),
+    (REALS,),
+    expansion=lambda x: step(x) - step(-x),
+)
+relu = Op(
+    "relu",
+    "relu",
+    lambda x: x if x > 0.0 or x != x else 0.0,
+    (lambda x, out: step(x),),
+    (REALS,),
+    expansion=lambda x: maximum(x, 0.0),
+)
+abs = Op("abs", "abs", math.fabs, (lambda x, out: sign(x),), (REALS,))
+maximum = Op(
+    "maximum",
+    "max",
+    lambda x, y: x if x > y or x != x else y,
+    (lambda x, y, out: 0.5 + 0.5 * sign(x - y), lambda x, y, out: 0.5 - 0.5 * sign(x - y)),
+    (REALS, REALS),
+)
+minimum = Op(
+    "minimum",
+    "min",
+    lambda x, y: x if x < y or x != x else y,
+    (lambda x, y, out: 0.5 - 0.5 * sign(x - y), lambda x, y, out: 0.5 + 0.5 * sign(x - y)),
+    (REALS, REALS),
+)
+where = Op(
+    "where",
+    "where",
+    lambda condition, x, y: x if condition else y,
+    (
+        _zero,
+        lambda condition, x, y, out: where(condition, 1.0, 0.0),
+        lambda condition, x, y, out: where(condition, 0.0, 1.0),
+    ),
+    (REALS, REALS, REALS),
+)
+
+# --- reductions, of any number of operands ----------------------------------------------------
+
+total = Op("total", "Σ", lambda *terms: sum(terms, 0.0), lambda i, terms, out: 1.0)
+dot = Op(
+    "dot",
+    "·",
+    lambda *pairs: sum(map(mul.value, pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]), 0.0),
+    lambda i, pairs, out: pairs[i - len(pairs) // 2],
+)
+
+
+def binary_cross_entropy(logit: Any, r: Any) -> Any:
+    """-r log σ(logit) - (1 - r) log(1 - σ(logit)), in nats, exact even where σ saturates.
+
+    The paper's E, from the pre-activation z̄ instead of z = σ(z̄). Numbers give a float, a `Value` a `Value`.
+
+    >>> binary_cross_entropy(-700.0, 1.0), binary_cross_entropy(0.0, 1.0)
+    (700.0, 0.6931471805599453)
+    """
+    return -r * log_sigmoid(logit) - (1.0 - r) * log_sigmoid(-logit)

@@ -1,0 +1,544 @@
+"""`Value`: a number that remembers how it was computed, and the reverse sweep over that memory.
+
+The engine in one file. Recording keeps, for each operation, its operands and its local partials;
+`backward` visits the recorded nodes once, each after every node that used it, and hands each operand
+its share: adjoint × local partial. Nothing recurses, so a chain may be as long as memory allows.
+
+A node has at most two operands in its own fields; a constant operand is no node: its number stays in
+the field that would hold its partial. Rows of three or more operands keep tuples instead.
+
+This file is plain Python. Where a C compiler was present at installation Cython has compiled it, unchanged;
+`compiled` says which one runs. Both give the same bits and the same error texts.
+"""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from numbers import Real
+
+try:
+    import cython
+except ImportError:
+    from micrograd_xor import _cython as cython
+
+from micrograd_xor import ops
+
+compiled: bool = cython.compiled
+
+ADD = cython.declare(object, ops.add)
+SUB = cython.declare(object, ops.sub)
+MUL = cython.declare(object, ops.mul)
+DIV = cython.declare(object, ops.div)
+NEG = cython.declare(object, ops.neg)
+POW = cython.declare(object, ops.pow)
+RELU = cython.declare(object, ops.relu)
+
+_one_sweep_at_a_time = cython.declare(object, threading.RLock())
+
+PLAIN = cython.declare(cython.int, 0)  # at most two operands, in _a and _b, with partials _da and _db
+WIDE = cython.declare(cython.int, 1)  # any number of operands in the tuple _a, partials in the tuple _b
+CUSTOM = cython.declare(cython.int, 2)  # as WIDE or PLAIN, but with a `_backward` of the user's own
+
+
+@cython.trashcan(True)
+@cython.freelist(8192)
+@cython.final
+@cython.cclass
+class Value:
+    """A number that remembers how it was computed.
+
+    `data` is the number and `grad` the adjoint ∂root/∂self, both float64. A leaf's `grad` adds up over
+    sweeps until it is zeroed; a computed node's is the last sweep's. Equality and hash are identity.
+    `Value(data, children, op, label)` and `Value(data, children, local_grads)` make a node of your own
+    operation, as micrograd's and microgpt's constructors do. TypeError where data is not a real number.
+
+    >>> x = Value(3.0, label="x")
+    >>> y = x * x + 1
+    >>> y.backward()
+    >>> y.data, x.grad
+    (10.0, 6.0)
+    """
+
+    __slots__ = ("__dict__", "_a", "_b", "_da", "_data", "_db", "_grad", "_kind", "_own", "_row", "_uses")
+    _grad: cython.double
+    _a: object
+    _b: object
+    _da: cython.double
+    _db: cython.double
+    _row: object
+    _uses: cython.int
+    _kind: cython.int
+    _data: cython.double
+    _own: dict
+
+    def __init__(self, data, _children=(), _op="", label="", *, children=(), local_grads=()):
+        operands = tuple(_children) or tuple(children)
+        if not isinstance(_op, str):
+            _op, local_grads = "", _op
+        _fill(self, None, ops.number(data, "Value's data"), None, None, 0.0, 0.0)
+        if operands:
+            self._row, self._kind = _op, WIDE
+            self._a, self._b = operands, _local_grads(operands, local_grads)
+        if label:
+            self.label = label
+
+    @property
+    def data(self):
+        """The number, float64. Assigning it does not recompute what was recorded from it."""
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        self._data = ops.number(data, "Value's data")
+
+    @property
+    def grad(self):
+        """The adjoint, float64: the derivative of the last sweep's root by this node, or a leaf's running sum."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad):
+        self._grad = ops.number(grad, "Value's grad")
+
+    @property
+    def label(self):
+        """The name used in pictures, derivations and error messages; empty where there is none."""
+        return self._own.get("label", "") if self._own else ""
+
+    @label.setter
+    def label(self, label):
+        if not isinstance(label, str):
+            raise TypeError(f"Value's label must be a str, got {label!r}. Name it as you would on paper.")
+        _attributes(self)["label"] = label
+
+    @property
+    def op(self):
+        """The row of the table that computed this node; None for a leaf or for an operation of the user's own."""
+        return None if isinstance(self._row, str) else self._row
+
+    @property
+    def args(self):
+        """The operands in order, with multiplicity: Values, and floats for constants."""
+        if self._row is None:
+            return ()
+        if self._kind == WIDE or isinstance(self._a, tuple):
+            return self._a
+        a = self._da if self._a is None else self._a
+        if self._row.arity == 1:
+            return (a,)
+        return (a, self._db if self._b is None else self._b)
+
+    @property
+    def partials(self):
+        """The local partial by each of `args`, float64, fixed when the node was recorded; 0 for a constant."""
+        if self._row is None:
+            return ()
+        if isinstance(self._a, tuple):
+            return self._b
+        da = 0.0 if self._a is None else self._da
+        if self._row.arity == 1:
+            return (da,)
+        return (da, 0.0 if self._b is None else self._db)
+
+    def backward(self):
+        """Set `grad` of every node this one was computed from to its adjoint; leaves add it to theirs.
+
+        >>> a = Value(2.0)
+        >>> (a + a).backward()
+        >>> a.grad
+        2.0
+        """
+        with _one_sweep_at_a_time:
+            if _count_uses(self):
+                _sweep_in_order(self)
+            else:
+                _sweep(self)
+
+    def zero_grad(self):
+        """Set `grad` of this node and of every node it was computed from to 0."""
+        for node in topological_order(self):
+            node.grad = 0.0
+
+    def __add__(self, other):
+        if isinstance(other, Value):
+            x: Value = other
+            return _node(ADD, self._data + x._data, self, x, 1.0, 1.0)
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(ADD, self._data + c, self, None, 1.0, c)
+        return _mixed(ADD, self, other)
+
+    def __radd__(self, other):
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(ADD, c + self._data, None, self, c, 1.0)
+        return _mixed(ADD, other, self)
+
+    def __sub__(self, other):
+        if isinstance(other, Value):
+            x: Value = other
+            return _node(SUB, self._data - x._data, self, x, 1.0, -1.0)
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(SUB, self._data - c, self, None, 1.0, c)
+        return _mixed(SUB, self, other)
+
+    def __rsub__(self, other):
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(SUB, c - self._data, None, self, c, -1.0)
+        return _mixed(SUB, other, self)
+
+    def __mul__(self, other):
+        if isinstance(other, Value):
+            x: Value = other
+            return _node(MUL, self._data * x._data, self, x, x._data, self._data)
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(MUL, self._data * c, self, None, c, c)
+        return _mixed(MUL, self, other)
+
+    def __rmul__(self, other):
+        if isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            return _node(MUL, c * self._data, None, self, c, c)
+        return _mixed(MUL, other, self)
+
+    def __truediv__(self, other):
+        if isinstance(other, Value):
+            x: Value = other
+            if x._data != 0.0:
+                q: cython.double = self._data / x._data
+                return _node(DIV, q, self, x, 1.0 / x._data, -q / x._data)
+        elif isinstance(other, (float, int)):
+            c: cython.double = float(other)
+            if c != 0.0:
+                return _node(DIV, self._data / c, self, None, 1.0 / c, c)
+        return _mixed(DIV, self, other)
+
+    def __rtruediv__(self, other):
+        if isinstance(other, (float, int)) and self._data != 0.0:
+            c: cython.double = float(other)
+            q: cython.double = c / self._data
+            return _node(DIV, q, None, self, c, -q / self._data)
+        return _mixed(DIV, other, self)
+
+    def __pow__(self, other):
+        if isinstance(other, (float, int)) and self._data > 0.0:
+            c: cython.double = float(other)
+            p: cython.double = _positive_power(self._data, c)
+            if p < inf:
+                return _node(POW, p, self, None, c * _positive_power(self._data, c - 1.0), c)
+        return _mixed(POW, self, other)
+
+    def __rpow__(self, other):
+        return _mixed(POW, other, self)
+
+    def __neg__(self):
+        return _node(NEG, -self._data, self, None, -1.0, 0.0)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return ops.abs(self)
+
+    def exp(self):
+        """e to this power; OverflowError above 709.78."""
+        return _unary(ops.exp, self)
+
+    def log(self):
+        """The natural logarithm; ValueError at 0 and below."""
+        return _unary(ops.log, self)
+
+    def tanh(self):
+        """The hyperbolic tangent."""
+        return _unary(ops.tanh, self)
+
+    def sigmoid(self):
+        """The logistic function 1 / (1 + exp(-self))."""
+        return _unary(ops.sigmoid, self)
+
+    def relu(self):
+        """The positive part; its slope at 0 is 0."""
+        if self._data > 0.0:
+            return _node(RELU, self._data, self, None, 1.0, 0.0)
+        return _node(RELU, self._data * 0.0 if self._data != self._data else 0.0, self, None, 0.0, 0.0)
+
+    def __op__(self, row, operands):
+        """Record `row` applied to Values and numbers: one node with its value and local partials."""
+        return _record(row, operands)
+
+    def __bool__(self):
+        raise _undecided(f"bool({self!r})")
+
+    def __lt__(self, other):
+        raise _undecided(f"{self!r} < {other!r}")
+
+    def __le__(self, other):
+        raise _undecided(f"{self!r} <= {other!r}")
+
+    def __gt__(self, other):
+        raise _undecided(f"{self!r} > {other!r}")
+
+    def __ge__(self, other):
+        raise _undecided(f"{self!r} >= {other!r}")
+
+    def __hash__(self):
+        return object.__hash__(self)
+
+    def __repr__(self):
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self._data!r}, grad={self._grad!r}{label})"
+
+    # --- the surface that micrograd's and microgpt's scripts read and write ---------------------
+
+    @property
+    def _op(self):
+        return self._row if isinstance(self._row, str) else self._row.symbol if self._row else ""
+
+    @property
+    def _children(self):
+        return tuple([x for x in self.args if isinstance(x, Value)])
+
+    @property
+    def _prev(self):
+        return set(self._children)
+
+    @property
+    def _local_grads(self):
+        return tuple([d for x, d in zip(self.args, self.partials, strict=True) if isinstance(x, Value)])
+
+    @property
+    def _backward(self):
+        own = self._own.get("_backward") if self._own else None
+        return own or self._hand_down
+
+    @_backward.setter
+    def _backward(self, function):
+        _attributes(self)["_backward"] = function
+        self._kind = CUSTOM
+
+    def _hand_down(self):
+        for x, d in zip(self.args, self.partials, strict=False):
+            if isinstance(x, Value):
+                x.grad += self._grad * d
+
+    def __getattr__(self, name):
+        if self._own and name in self._own:
+            return self._own[name]
+        raise AttributeError(f"Value has no attribute {name!r}.")
+
+    def __setattr__(self, name, value):
+        try:
+            PyObject_GenericSetAttr(self, name, value)
+        except AttributeError:
+            _attributes(self)[name] = value
+
+    def __reduce__(self):
+        raise TypeError("pickling: see issue 2")
+
+
+Operand = Value | float
+
+if not cython.compiled:
+    del Value.__setattr__, Value.__hash__  # a plain class has both from object, and faster
+
+
+@cython.cfunc
+def _attributes(node: Value) -> dict:
+    """The node's own attributes. Through them it may close a cycle, so the collector must see it from now on."""
+    if node._own is None:
+        node._own = {}
+        if cython.compiled:
+            PyObject_GC_Track(cython.cast(cython.p_void, node))
+    return node._own
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _fill(
+    out: Value, row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double
+) -> cython.void:
+    out._row = row
+    out._data = data
+    out._grad = 0.0
+    out._a = a
+    out._b = b
+    out._da = da
+    out._db = db
+    out._uses = 0
+    out._kind = PLAIN
+    out._own = None
+    if cython.compiled:
+        PyObject_GC_UnTrack(cython.cast(cython.p_void, out))
+
+
+@cython.cfunc
+@cython.inline
+def _node(row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double) -> Value:
+    out: Value = Value.__new__(Value)
+    _fill(out, row, data, a, b, da, db)
+    return out
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _positive_power(x: cython.double, y: cython.double) -> cython.double:
+    """x ** y of a positive x: inf where it overflows, as C has it, and not an error, as Python has it."""
+    if cython.compiled:
+        return c_pow(x, y)
+    try:
+        return x**y
+    except OverflowError:
+        return inf
+
+
+@cython.cfunc
+def _mixed(row: object, x: object, y: object) -> object:
+    """An operator where one side is any number; NotImplemented where it is foreign."""
+    if isinstance(x, (Value, float, int, Real)) and isinstance(y, (Value, float, int, Real)):
+        return _record(row, (x, y))
+    return NotImplemented
+
+
+@cython.cfunc
+def _unary(row: object, x: Value) -> Value:
+    n = x._data
+    try:
+        data = row.value(n)
+        return _node(row, data, x, None, row.partial(0, (n,), data), 0.0)
+    except (ValueError, ArithmeticError) as error:
+        raise row.refusal(error, (x,)) from None
+
+
+@cython.cfunc
+def _record(row: object, operands: tuple) -> Value:
+    """Any row on any operands: its value, and its partial by each operand that is a Value."""
+    row.check_arity(operands)
+    args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
+    numbers = tuple([x.data if isinstance(x, Value) else x for x in args])
+    try:
+        data = row.value(*numbers)
+        partials = [row.partial(i, numbers, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)]
+    except (ValueError, ArithmeticError) as error:
+        raise row.refusal(error, operands) from None
+    if row.arity == 1:
+        return _node(row, data, args[0], None, partials[0], 0.0)
+    out: Value = _node(row, data, None, None, 0.0, 0.0)
+    if row.arity == 2:
+        out._a, out._da = (args[0], partials[0]) if isinstance(args[0], Value) else (None, args[0])
+        out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
+    else:
+        out._kind, out._a, out._b = WIDE, args, tuple(partials)
+    return out
+
+
+def _undecided(question):
+    return TypeError(f"A condition must be asked of a number, got {question}. Ask .data, or use where, step or maximum.")
+
+
+def _local_grads(operands, local_grads):
+    for x in operands:
+        if not isinstance(x, Value):
+            raise TypeError(f"Value's children must be Values, got {x!r}. Wrap a constant in Value first.")
+    if local_grads and len(local_grads) != len(operands):
+        raise ValueError(
+            f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Add the missing ones."
+        )
+    return tuple([ops.number(d, "A local grad") for d in local_grads]) or (0.0,) * len(operands)
+
+
+def topological_order(*roots):
+    """Every node that the roots were computed from, and the roots: operands before results, each once.
+
+    >>> x = Value(2.0, label="x")
+    >>> [node.data for node in topological_order(x * x + x)]
+    [2.0, 4.0, 6.0]
+    """
+    order, seen, stack = [], set(), list(reversed(roots))
+    while stack:
+        node = stack.pop()
+        if node is None:
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            stack += (node, None)
+            stack += [x for x in reversed(node.args) if isinstance(x, Value) and x not in seen]
+    return order
+
+
+@cython.cfunc
+def _count_uses(root: Value) -> cython.bint:
+    """Count in each computed node how often the graph below root uses it; tell whether any has its own `_backward`."""
+    custom: cython.bint = False
+    stack: list = [root]
+    while stack:
+        node: Value = stack.pop()
+        if node._row is not None:
+            node._grad = 0.0
+        if node._kind == PLAIN:
+            a: Value = node._a
+            if a is not None and a._row is not None:
+                if a._uses == 0:
+                    stack.append(a)
+                a._uses += 1
+            b: Value = node._b
+            if b is not None and b._row is not None:
+                if b._uses == 0:
+                    stack.append(b)
+                b._uses += 1
+        else:
+            custom |= node._kind == CUSTOM
+            for a in node._children:
+                if a._row is not None:
+                    if a._uses == 0:
+                        stack.append(a)
+                    a._uses += 1
+    return custom
+
+
+@cython.cfunc
+def _sweep(root: Value):
+    """Each node hands its operands their shares of its adjoint, once all its own users have handed it theirs."""
+    stack: list = [root]
+    root._grad += 1.0
+    while stack:
+        node: Value = stack.pop()
+        g: cython.double = node._grad
+        if node._kind == PLAIN:
+            a: Value = node._a
+            if a is not None:
+                a._grad += g * node._da
+                if a._row is not None:
+                    a._uses -= 1
+                    if a._uses == 0:
+                        stack.append(a)
+            b: Value = node._b
+            if b is not None:
+                b._grad += g * node._db
+                if b._row is not None:
+                    b._uses -= 1
+                    if b._uses == 0:
+                        stack.append(b)
+        else:
+            for a, d in zip(node._children, node._local_grads):
+                a._grad += g * d
+                if a._row is not None:
+                    a._uses -= 1
+                    if a._uses == 0:
+                        stack.append(a)
+
+
+@cython.cfunc
+def _sweep_in_order(root: Value):
+    """The same where some nodes bring a `_backward` of their own, which may do anything, a sweep included."""
+    order = topological_order(root)
+    for node in order:
+        node._uses = 0
+    root._grad += 1.0
+    for node in reversed(order):
+        node._backward()
