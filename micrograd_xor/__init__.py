@@ -4,6 +4,17 @@ Write equations with `Value`; read every partial derivative as a number (`backwa
 as a picture (`draw`).
 """
 
+import importlib.util as _importing
+import os as _os
+import sys as _sys
+from pathlib import Path as _Path
+
+if _os.environ.get("MICROGRAD_XOR_INTERPRETED"):  # the compiled file lies beside the source: name the source
+    _spec = _importing.spec_from_file_location("micrograd_xor.value", _Path(__file__).with_name("value.py"))
+    assert _spec is not None and _spec.loader is not None
+    _sys.modules["micrograd_xor.value"] = _value = _importing.module_from_spec(_spec)
+    _spec.loader.exec_module(_value)
+
 from micrograd_xor.gradient import derivative, gradient, hessian, hvp, jacobian, jvp, partials
 from micrograd_xor.ops import (
     abs,

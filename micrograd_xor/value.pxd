@@ -1,9 +1,12 @@
-# What only the compiled engine can say: nodes stay out of the garbage collector's lists.
+# What only the compiled engine can say.
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *)
     void PyObject_GC_Track(void *)
-    bint PyObject_GC_IsTracked(object)
     int PyObject_GenericSetAttr(object, object, object) except -1
+
+cdef extern from "node.h":
+    object node_new(object type, object row, object a, object b)
+    void node_install(object type)
 
 cdef extern from "math.h":
     double c_pow "pow"(double, double)

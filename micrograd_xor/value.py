@@ -36,13 +36,7 @@ RELU = cython.declare(object, ops.relu)
 
 _one_sweep_at_a_time = cython.declare(object, threading.RLock())
 
-PLAIN = cython.declare(cython.int, 0)  # at most two operands, in _a and _b, with partials _da and _db
-WIDE = cython.declare(cython.int, 1)  # any number of operands in the tuple _a, partials in the tuple _b
-CUSTOM = cython.declare(cython.int, 2)  # as WIDE or PLAIN, but with a `_backward` of the user's own
 
-
-@cython.trashcan(True)
-@cython.freelist(8192)
 @cython.final
 @cython.cclass
 class Value:
@@ -60,26 +54,30 @@ class Value:
     (10.0, 6.0)
     """
 
-    __slots__ = ("__dict__", "_a", "_b", "_da", "_data", "_db", "_grad", "_kind", "_own", "_row", "_uses")
+    __slots__ = ("__dict__", "_a", "_b", "_custom", "_da", "_data", "_db", "_grad", "_own", "_row", "_uses", "_wide")
+    _a: Value  # node.h knows these five by their place
+    _b: Value
+    _row: object
+    _wide: tuple
+    _own: dict
+    _data: cython.double
     _grad: cython.double
-    _a: object
-    _b: object
     _da: cython.double
     _db: cython.double
-    _row: object
     _uses: cython.int
-    _kind: cython.int
-    _data: cython.double
-    _own: dict
+    _custom: cython.int
 
     def __init__(self, data, _children=(), _op="", label="", *, children=(), local_grads=()):
         operands = tuple(_children) or tuple(children)
         if not isinstance(_op, str):
             _op, local_grads = "", _op
-        _fill(self, None, ops.number(data, "Value's data"), None, None, 0.0, 0.0)
+        self._data, self._grad = ops.number(data, "Value's data"), 0.0
+        self._row = self._a = self._b = self._wide = self._own = None
+        self._uses = self._custom = 0
+        if cython.compiled:
+            PyObject_GC_UnTrack(cython.cast(cython.p_void, self))
         if operands:
-            self._row, self._kind = _op, WIDE
-            self._a, self._b = operands, _local_grads(operands, local_grads)
+            self._row, self._wide = _op, (operands, _local_grads(operands, local_grads))
         if label:
             self.label = label
 
@@ -122,8 +120,8 @@ class Value:
         """The operands in order, with multiplicity: Values, and floats for constants."""
         if self._row is None:
             return ()
-        if self._kind == WIDE or isinstance(self._a, tuple):
-            return self._a
+        if self._wide is not None:
+            return self._wide[0]
         a = self._da if self._a is None else self._a
         if self._row.arity == 1:
             return (a,)
@@ -134,8 +132,8 @@ class Value:
         """The local partial by each of `args`, float64, fixed when the node was recorded; 0 for a constant."""
         if self._row is None:
             return ()
-        if isinstance(self._a, tuple):
-            return self._b
+        if self._wide is not None:
+            return self._wide[1]
         da = 0.0 if self._a is None else self._da
         if self._row.arity == 1:
             return (da,)
@@ -150,10 +148,14 @@ class Value:
         2.0
         """
         with _one_sweep_at_a_time:
-            if _count_uses(self):
-                _sweep_in_order(self)
-            else:
-                _sweep(self)
+            try:
+                if _count_uses(self):
+                    _sweep_in_order(self)
+                else:
+                    _sweep(self)
+            except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
+                _forget_uses(self)
+                raise
 
     def zero_grad(self):
         """Set `grad` of this node and of every node it was computed from to 0."""
@@ -318,7 +320,7 @@ class Value:
     @_backward.setter
     def _backward(self, function):
         _attributes(self)["_backward"] = function
-        self._kind = CUSTOM
+        self._custom = 1
 
     def _hand_down(self):
         for x, d in zip(self.args, self.partials, strict=False):
@@ -342,7 +344,9 @@ class Value:
 
 Operand = Value | float
 
-if not cython.compiled:
+if cython.compiled:
+    node_install(Value)
+else:
     del Value.__setattr__, Value.__hash__  # a plain class has both from object, and faster
 
 
@@ -358,29 +362,18 @@ def _attributes(node: Value) -> dict:
 
 @cython.cfunc
 @cython.inline
-@cython.exceptval(check=False)
-def _fill(
-    out: Value, row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double
-) -> cython.void:
-    out._row = row
+def _node(row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double) -> Value:
+    if cython.compiled:
+        out: Value = node_new(Value, row, a, b)
+    else:
+        out = Value.__new__(Value)
+        out._row, out._a, out._b, out._wide, out._own = row, a, b, None, None
     out._data = data
     out._grad = 0.0
-    out._a = a
-    out._b = b
     out._da = da
     out._db = db
     out._uses = 0
-    out._kind = PLAIN
-    out._own = None
-    if cython.compiled:
-        PyObject_GC_UnTrack(cython.cast(cython.p_void, out))
-
-
-@cython.cfunc
-@cython.inline
-def _node(row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double) -> Value:
-    out: Value = Value.__new__(Value)
-    _fill(out, row, data, a, b, da, db)
+    out._custom = 0
     return out
 
 
@@ -433,7 +426,7 @@ def _record(row: object, operands: tuple) -> Value:
         out._a, out._da = (args[0], partials[0]) if isinstance(args[0], Value) else (None, args[0])
         out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
     else:
-        out._kind, out._a, out._b = WIDE, args, tuple(partials)
+        out._wide = (args, tuple(partials))
     return out
 
 
@@ -475,70 +468,88 @@ def topological_order(*roots):
 def _count_uses(root: Value) -> cython.bint:
     """Count in each computed node how often the graph below root uses it; tell whether any has its own `_backward`."""
     custom: cython.bint = False
-    stack: list = [root]
-    while stack:
-        node: Value = stack.pop()
+    stack: list = []
+    node: Value = root
+    while node is not None:
+        custom |= node._custom
+        new: Value = None
         if node._row is not None:
             node._grad = 0.0
-        if node._kind == PLAIN:
-            a: Value = node._a
-            if a is not None and a._row is not None:
-                if a._uses == 0:
-                    stack.append(a)
-                a._uses += 1
-            b: Value = node._b
-            if b is not None and b._row is not None:
-                if b._uses == 0:
-                    stack.append(b)
-                b._uses += 1
-        else:
-            custom |= node._kind == CUSTOM
-            for a in node._children:
-                if a._row is not None:
-                    if a._uses == 0:
-                        stack.append(a)
-                    a._uses += 1
+        if node._wide is not None:
+            _count_wide(node, stack)
+        if node._a is not None and node._a._row is not None:
+            if node._a._uses == 0:
+                new = node._a
+            node._a._uses += 1
+        if node._b is not None and node._b._row is not None:
+            if node._b._uses == 0:
+                if new is not None:
+                    stack.append(new)
+                new = node._b
+            node._b._uses += 1
+        node = stack.pop() if new is None and stack else new
     return custom
+
+
+@cython.cfunc
+def _count_wide(node: Value, stack: list):
+    x: Value
+    for x in node._children:
+        if x._row is not None:
+            if x._uses == 0:
+                stack.append(x)
+            x._uses += 1
 
 
 @cython.cfunc
 def _sweep(root: Value):
     """Each node hands its operands their shares of its adjoint, once all its own users have handed it theirs."""
-    stack: list = [root]
+    stack: list = []
     root._grad += 1.0
-    while stack:
-        node: Value = stack.pop()
-        g: cython.double = node._grad
-        if node._kind == PLAIN:
-            a: Value = node._a
-            if a is not None:
-                a._grad += g * node._da
-                if a._row is not None:
-                    a._uses -= 1
-                    if a._uses == 0:
-                        stack.append(a)
-            b: Value = node._b
-            if b is not None:
-                b._grad += g * node._db
-                if b._row is not None:
-                    b._uses -= 1
-                    if b._uses == 0:
-                        stack.append(b)
-        else:
-            for a, d in zip(node._children, node._local_grads):
-                a._grad += g * d
-                if a._row is not None:
-                    a._uses -= 1
-                    if a._uses == 0:
-                        stack.append(a)
+    node: Value = root
+    while node is not None:
+        ready: Value = None
+        if node._wide is not None:
+            _sweep_wide(node, stack)
+        if node._a is not None:
+            node._a._grad += node._grad * node._da
+            if node._a._row is not None:
+                node._a._uses -= 1
+                if node._a._uses == 0:
+                    ready = node._a
+        if node._b is not None:
+            node._b._grad += node._grad * node._db
+            if node._b._row is not None:
+                node._b._uses -= 1
+                if node._b._uses == 0:
+                    if ready is not None:
+                        stack.append(ready)
+                    ready = node._b
+        node = stack.pop() if ready is None and stack else ready
+
+
+@cython.cfunc
+def _sweep_wide(node: Value, stack: list):
+    x: Value
+    for x, partial in zip(node._children, node._local_grads):
+        x._grad += node._grad * cython.cast(cython.double, partial)
+        if x._row is not None:
+            x._uses -= 1
+            if x._uses == 0:
+                stack.append(x)
 
 
 @cython.cfunc
 def _sweep_in_order(root: Value):
-    """The same where some nodes bring a `_backward` of their own, which may do anything, a sweep included."""
-    order = topological_order(root)
-    for node in order:
-        node._uses = 0
+    """The same where a node brings a `_backward` of its own, which may do anything, another sweep included."""
+    _forget_uses(root)
     root._grad += 1.0
-    for node in reversed(order):
+    for node in reversed(topological_order(root)):
         node._backward()
+
+
+@cython.cfunc
+def _forget_uses(root: Value):
+    node: Value
+    for node in topological_order(root):
+        node._uses = 0
