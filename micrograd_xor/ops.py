@@ -10,8 +10,10 @@ PyTorch: relu'(0) = 0, abs'(0) = 0, maximum and minimum share a tie half and hal
 """
 
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, overload
 
 Rule = Callable[..., Any]
@@ -371,13 +373,39 @@ where = Op(
 
 # --- reductions, of any number of operands ----------------------------------------------------
 
-total = Op("total", "Σ", lambda *terms: sum(terms, 0.0), lambda i, terms, out: 1.0)
-dot = Op(
+summation = Op(
+    "total",
+    "Σ",
+    lambda *terms: reduce(operator.add, terms, 0.0),
+    lambda i, terms, out: 1.0,
+)
+inner_product = Op(
     "dot",
     "·",
-    lambda *pairs: sum(map(mul.value, pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]), 0.0),
+    lambda *pairs: reduce(operator.add, map(operator.mul, pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]), 0.0),
     lambda i, pairs, out: pairs[i - len(pairs) // 2],
 )
+
+
+def total(values: Iterable[Any]) -> Any:
+    """The sum of any number of Values and numbers, first to last, as one node.
+
+    >>> total([1.0, 2.0, 3.0])
+    6.0
+    """
+    return summation(*values)
+
+
+def dot(a: Iterable[Any], b: Iterable[Any]) -> Any:
+    """a₁b₁ + a₂b₂ + ..., first to last, as one node; ValueError where the lengths differ.
+
+    >>> dot([1.0, 2.0], [3.0, 4.0])
+    11.0
+    """
+    a, b = list(a), list(b)
+    if len(a) != len(b):
+        raise ValueError(f"dot's operands must have one length, got {len(a)} and {len(b)}. Pair every factor.")
+    return inner_product(*a, *b)
 
 
 def binary_cross_entropy(logit: Any, r: Any) -> Any:

@@ -33,6 +33,8 @@ DIV = cython.declare(object, ops.div)
 NEG = cython.declare(object, ops.neg)
 POW = cython.declare(object, ops.pow)
 RELU = cython.declare(object, ops.relu)
+TOTAL = cython.declare(object, ops.summation)
+DOT = cython.declare(object, ops.inner_product)
 
 _one_sweep_at_a_time = cython.declare(object, threading.RLock())
 
@@ -412,11 +414,11 @@ def _unary(row: object, x: Value) -> Value:
 def _record(row: object, operands: tuple) -> Value:
     """Any row on any operands: its value, and its partial by each operand that is a Value."""
     row.check_arity(operands)
-    args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
-    numbers = tuple([x.data if isinstance(x, Value) else x for x in args])
+    args = [x if isinstance(x, Value) else ops.number(x) for x in operands]
+    numbers = tuple([_number(x) for x in args])
     try:
         data = row.value(*numbers)
-        partials = [row.partial(i, numbers, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)]
+        partials = _partials(row, args, numbers, data)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
     if row.arity == 1:
@@ -426,8 +428,26 @@ def _record(row: object, operands: tuple) -> Value:
         out._a, out._da = (args[0], partials[0]) if isinstance(args[0], Value) else (None, args[0])
         out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
     else:
-        out._wide = (args, tuple(partials))
+        out._wide = (tuple(args), partials)
     return out
+
+
+@cython.cfunc
+def _number(x: object) -> object:
+    if isinstance(x, Value):
+        v: Value = x
+        return v._data
+    return x
+
+
+@cython.cfunc
+def _partials(row: object, args: list, numbers: tuple, data: object) -> tuple:
+    if row is TOTAL:
+        return (1.0,) * len(args)
+    if row is DOT:
+        half = len(args) // 2
+        return numbers[half:] + numbers[:half]
+    return tuple([row.partial(i, numbers, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)])
 
 
 def _undecided(question):
@@ -493,12 +513,13 @@ def _count_uses(root: Value) -> cython.bint:
 
 @cython.cfunc
 def _count_wide(node: Value, stack: list):
-    x: Value
-    for x in node._children:
-        if x._row is not None:
-            if x._uses == 0:
-                stack.append(x)
-            x._uses += 1
+    for x in node._wide[0]:
+        if isinstance(x, Value):
+            v: Value = x
+            if v._row is not None:
+                if v._uses == 0:
+                    stack.append(v)
+                v._uses += 1
 
 
 @cython.cfunc
@@ -530,13 +551,15 @@ def _sweep(root: Value):
 
 @cython.cfunc
 def _sweep_wide(node: Value, stack: list):
-    x: Value
-    for x, partial in zip(node._children, node._local_grads):
-        x._grad += node._grad * cython.cast(cython.double, partial)
-        if x._row is not None:
-            x._uses -= 1
-            if x._uses == 0:
-                stack.append(x)
+    for x, partial in zip(node._wide[0], node._wide[1]):
+        if isinstance(x, Value):
+            v: Value = x
+            slope: cython.double = partial
+            v._grad += node._grad * slope
+            if v._row is not None:
+                v._uses -= 1
+                if v._uses == 0:
+                    stack.append(v)
 
 
 @cython.cfunc
