@@ -11,11 +11,11 @@ A kernel has two methods. They get float64 C-contiguous arrays of matching shape
         change them in place; it allocates nothing that outlives it and may run in several threads at once if
         `outs` are different arrays.
 
-    train(update, theta, state, columns, losses, reduce) -> None
+    train(update, theta, state, columns, losses, reduce, first) -> None
         losses.shape[1] training steps in place, for tapes whose outputs are (value, *gradient by the P parameters).
-        Step s writes the loss before it to losses[k, s] and then replaces each theta[k, p] and state[:, k, p]
-        (state: (S, K, P)) by the outputs of the tape `update`, whose inputs are (parameter, gradient, *state) of one
-        parameter and whose outputs are (parameter, *state).
+        Each step writes the loss before it to losses[k, s] (losses: (K, steps), any row stride) and then replaces
+        theta[k, p] and state[:, k, p] (state: (S, K, P)) by the outputs of the tape `update`, whose inputs are
+        (parameter, gradient, *state, t) for one parameter, t = first + s, and whose outputs are (parameter, *state).
 
 Both are called with the GIL held and should release it while they work. Kernels own their machine code and free it.
 """

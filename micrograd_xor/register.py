@@ -1,19 +1,18 @@
 """The interpreter that writes tapes: arithmetic on a `Register` records a step, simplified as it is recorded.
 
-A `Register` is to a tape what a `Value` is to a graph: it has `op`, `args` and `label`, and the table's rules run on it.
-Because `Recorder.record` is the only way to make one, simplification is said here once, for gradients and emitters alike:
-common subexpressions, constants, identities that hold for every float64, and the table's `identity` rules read from
-the textbook's expression to the accurate one (log(1 - σ(x)) becomes log σ(-x)). Steps that nothing reads are never frozen.
+A `Register` is to a tape what a `Value` is to a graph: it has `op`, `args` and `label`, and the table's rules run on
+it. `Recorder.record` is the only way to make one, so simplification is said here once, for gradients and emitters
+alike: common subexpressions, constants, identities that hold for every float64, and the table's `identity` rules read
+from the textbook's expression to the accurate one (log(1 - σ(x)) becomes log σ(-x)).
 """
 
-import math
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
 from micrograd_xor import ops
-from micrograd_xor.ops import Op
+from micrograd_xor.ops import Op, Rule
 
 
 class Register:
@@ -133,7 +132,7 @@ def gradient(output: Register, wrt: Sequence[Register]) -> list[Register]:
     active = _dependents(output, wrt)
     adjoint = {output: output.recorder.register(1.0)}
     for x in reversed(active):
-        if x in adjoint and x.op is not None:
+        if x in adjoint:
             _hand_down(x, adjoint, active)
     zero = output.recorder.register(0.0)
     return [adjoint.get(w, zero) if w in active else zero for w in wrt]
@@ -149,15 +148,14 @@ def _dependents(output: Register, wrt: Iterable[Register]) -> dict[Register, Non
 
 
 def _hand_down(x: Register, adjoint: dict[Register, Register], active: Container[Register]) -> None:
-    assert x.op is not None  # for mypy; inputs and constants have no operands
     for i, arg in enumerate(x.args):
-        partial = x.op.partial(i, x.args, x) if arg in active else 0.0
+        partial = x.op.partial(i, x.args, x) if x.op and arg in active else 0.0
         if isinstance(partial, Register) or partial != 0.0:  # a rule's plain 0.0 is no dependence at all
             share = adjoint[x] * partial
             adjoint[arg] = adjoint[arg] + share if arg in adjoint else share
 
 
-def _expansion(op: Op) -> Callable[..., Any]:
+def _expansion(op: Op) -> Rule:
     """The rule that says op in other rows; a row of any number of operands is plain arithmetic already."""
     rule = op.expansion or (op.value if op.arity is None else None)
     if rule is None:
@@ -195,7 +193,7 @@ def _neg(x: Register) -> Any:
 
 def _add(x: Register, y: Register) -> Any:
     for one, other in ((x, y), (y, x)):
-        if other.constant == 0.0 and math.copysign(1.0, other.constant) < 0.0:  # x + 0.0 would turn -0.0 into 0.0
+        if other.constant is not None and other.constant.hex() == "-0x0.0p+0":  # x + 0.0 turns -0.0 into 0.0
             return one
         minus = _negated(other)
         if minus is not None:
@@ -218,7 +216,7 @@ def _mul(x: Register, y: Register) -> Any:
             return -one
         minus = _negated(other)
         if minus is not None:
-            return one * -other.args[0].constant if minus.constant is not None else -(one * minus)
+            return -(one * minus)
     return None
 
 
@@ -234,8 +232,8 @@ def _div(x: Register, y: Register) -> Any:
 
 
 def _pow(x: Register, y: Register) -> Any:
-    whole = {0.0: lambda: 1.0, 1.0: lambda: x, 2.0: lambda: x * x, -1.0: lambda: 1.0 / x}
-    return whole[y.constant]() if y.constant in whole else None
+    rule = _POWERS.get(y.constant)
+    return rule(x) if rule else None
 
 
 def _abs(x: Register) -> Any:
@@ -255,7 +253,14 @@ def _extreme(x: Register, y: Register) -> Any:
     return x if x is y else None
 
 
-_IDENTITIES: dict[Op, Callable[..., Any]] = {
+_POWERS: dict[float | None, Rule] = {
+    0.0: lambda _: 1.0,
+    1.0: lambda x: x,
+    2.0: lambda x: x * x,
+    -1.0: lambda x: 1.0 / x,
+}
+
+_IDENTITIES: dict[Op, Rule] = {
     ops.neg: _neg,
     ops.add: _add,
     ops.sub: _sub,
@@ -282,19 +287,18 @@ class Rewrite(NamedTuple):
 def _rewrites() -> dict[Op, list[Rewrite]]:
     """The rewrites of the table by the row at their root, the most specific first."""
     found: dict[Op, list[Rewrite]] = {}
-    for rewrite in [_rewrite(op) for op in ops.TABLE.values() if op.identity and op.arity]:
+    for rewrite in [_rewrite(op, op.identity) for op in ops.TABLE.values() if op.identity and op.arity]:
         if rewrite.textbook.op is not None:
             found.setdefault(rewrite.textbook.op, []).append(rewrite)
     return {op: sorted(those, key=lambda rewrite: -rewrite.size) for op, those in found.items()}
 
 
 @cache
-def _rewrite(op: Op) -> Rewrite:
+def _rewrite(op: Op, identity: Rule) -> Rewrite:
     """The row's `identity` on registers, in the canonical form that identities give every tape."""
     recorder = Recorder(rewrite=False)
     operands = [recorder.input(f"x{i}") for i in range(op.arity or 0)]
-    assert op.identity is not None  # for mypy; the caller asked
-    accurate, textbook = op.identity(*operands, recorder.record(op, operands))
+    accurate, textbook = identity(*operands, recorder.record(op, operands))
     return Rewrite(textbook, accurate, len(recorder.registers))
 
 

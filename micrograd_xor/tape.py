@@ -117,18 +117,30 @@ class Tape:
             registers.append(step.op(*[registers[i] for i in step.args]))
         return tuple([registers[i] for i in self.outputs])
 
-    def derived(
-        self, derive: Callable[[list[Register], list[Register]], Iterable[Any]], recorder: Recorder | None = None
+    @classmethod
+    def trace(
+        cls, function: Callable[..., Iterable[Any]], names: Iterable[str], recorder: Recorder | None = None
     ) -> "Tape":
-        """The tape whose outputs are derive(inputs, outputs): it gets this tape's registers and returns new ones."""
+        """The tape of a function of registers, one for each name, that returns registers or numbers.
+
+        >>> print(Tape.trace(lambda x, y: [x * y], ["x", "y"]))
+        r0 = x
+        r1 = y
+        r2 = mul(r0, r1)
+        return r2
+        """
         recorder = recorder or Recorder()
-        inputs = [recorder.input(name) for name in self.inputs]
-        registers = inputs + [recorder.register(constant) for constant in self.constants]
+        outputs = function(*[recorder.input(name) for name in names])
+        return _frozen(recorder, [recorder.register(x) for x in outputs])
+
+    def on(self, recorder: Recorder, inputs: Sequence[Register]) -> list[Register]:
+        """The outputs as registers of a tape in the making, with this tape's labels."""
+        registers = [*inputs, *map(recorder.register, self.constants)]
         for step in self.steps:
             out = recorder.record(step.op, [registers[i] for i in step.args])
             out.label = out.label or step.label
             registers.append(out)
-        return _frozen(recorder, map(recorder.register, derive(inputs, [registers[i] for i in self.outputs])))
+        return [registers[i] for i in self.outputs]
 
     def simplified(self) -> "Tape":
         """The same outputs in fewer and more accurate steps.
@@ -140,11 +152,14 @@ class Tape:
         r2 = log_sigmoid(r1)
         return r2
         """
-        return self.derived(lambda inputs, outputs: outputs)
+        return self._on(Recorder())
 
     def lowered(self, supported: Iterable[str]) -> "Tape":
         """The same outputs using the named rows only; TypeError where a row is neither named nor has an expansion."""
-        return self.derived(lambda inputs, outputs: outputs, Recorder(supported))
+        return self._on(Recorder(supported))
+
+    def _on(self, recorder: Recorder) -> "Tape":
+        return Tape.trace(lambda *inputs: self.on(recorder, inputs), self.inputs, recorder)
 
     def gradient(self, wrt: Iterable[str] | None = None) -> "Tape":
         """The tape of the derivatives of each output by each input named in `wrt`, all by default, outputs first.
@@ -154,9 +169,13 @@ class Tape:
         (12.0, 9.0)
         """
         chosen = [self.inputs.index(name) for name in (self.inputs if wrt is None else wrt)]
-        return self.derived(
-            lambda inputs, outputs: [d for out in outputs for d in gradient(out, [inputs[i] for i in chosen])]
-        )
+        recorder = Recorder()
+
+        def derivatives(*inputs: Register) -> list[Register]:
+            wrt = [inputs[i] for i in chosen]
+            return [d for output in self.on(recorder, inputs) for d in gradient(output, wrt)]
+
+        return Tape.trace(derivatives, self.inputs, recorder)
 
     def __str__(self) -> str:
         lines = [f"r{i} = {x}" for i, x in enumerate((*self.inputs, *self.constants))]
