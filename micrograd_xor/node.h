@@ -6,6 +6,8 @@
  * for the next operation, and freeing a chain of any length never recurses.
  */
 #include <Python.h>
+#include <stddef.h>
+#include <string.h>
 
 typedef struct { /* the head of Cython's struct: value.py declares these five fields first, in this order */
     PyObject_HEAD
@@ -59,7 +61,7 @@ static inline void node_release(Node *n) {
 /* An operand freed while its user is being freed only joins the list of the pending ones. */
 static void node_dealloc(PyObject *self) {
     Node *n = (Node *)self;
-    if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
+    if (n->own && n->own != Py_None) PyObject_GC_UnTrack(self);
     if (node_draining) {
         n->ob_base.ob_type = (PyTypeObject *)node_pending;
         node_pending = n;
@@ -76,6 +78,14 @@ static void node_dealloc(PyObject *self) {
     node_draining = 0;
 }
 
+/* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
+static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
+    Node *n = PyObject_GC_New(Node, type);
+    if (n) memset(&n->a, 0, type->tp_basicsize - offsetof(Node, a));
+    return (PyObject *)n;
+}
+
 static void node_install(PyObject *type) {
+    ((PyTypeObject *)type)->tp_alloc = node_alloc;
     ((PyTypeObject *)type)->tp_dealloc = node_dealloc;
 }

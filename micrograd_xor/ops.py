@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import reduce
+from numbers import Real
 from typing import Any, overload
 
 Rule = Callable[..., Any]
@@ -151,9 +152,7 @@ def number(x: Any, thing: str = "An operand") -> float:
     """
     if x.__class__ is float:
         return x  # type: ignore[no-any-return]
-    from numbers import Real  # an ABC: asked last, for numpy's scalars and fractions
-
-    if not isinstance(x, Real):
+    if not isinstance(x, (float, int, Real)):  # the ABC last, for it is slow: numpy's scalars, fractions
         raise TypeError(f"{thing} must be a real number or a Value, got {x!r}. Convert it with float() first.")
     try:
         return float(x)

@@ -1,6 +1,5 @@
 # What only the compiled engine can say.
 cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(void *)
     void PyObject_GC_Track(void *)
     int PyObject_GenericSetAttr(object, object, object) except -1
 

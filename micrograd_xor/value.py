@@ -13,6 +13,7 @@ This file is plain Python. Where a C compiler was present at installation Cython
 
 from __future__ import annotations
 
+import sys
 import threading
 from math import inf
 from numbers import Real
@@ -36,6 +37,9 @@ RELU = cython.declare(object, ops.relu)
 TOTAL = cython.declare(object, ops.summation)
 DOT = cython.declare(object, ops.inner_product)
 
+# A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
+ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
+ROOM = cython.declare(cython.int, 8)  # empty places below a stack: the first ends the walk, the rest spare reallocations
 _one_sweep_at_a_time = cython.declare(object, threading.RLock())
 
 
@@ -76,8 +80,6 @@ class Value:
         self._data, self._grad = ops.number(data, "Value's data"), 0.0
         self._row = self._a = self._b = self._wide = self._own = None
         self._uses = self._custom = 0
-        if cython.compiled:
-            PyObject_GC_UnTrack(cython.cast(cython.p_void, self))
         if operands:
             self._row, self._wide = _op, (operands, _local_grads(operands, local_grads))
         if label:
@@ -149,15 +151,11 @@ class Value:
         >>> a.grad
         2.0
         """
-        with _one_sweep_at_a_time:
-            try:
-                if _count_uses(self):
-                    _sweep_in_order(self)
-                else:
-                    _sweep(self)
-            except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
-                _forget_uses(self)
-                raise
+        if ATOMIC:
+            _backward(self)
+        else:
+            with _one_sweep_at_a_time:
+                _backward(self)
 
     def zero_grad(self):
         """Set `grad` of this node and of every node it was computed from to 0."""
@@ -229,11 +227,12 @@ class Value:
         return _mixed(DIV, other, self)
 
     def __pow__(self, other):
-        if isinstance(other, (float, int)) and self._data > 0.0:
+        if isinstance(other, (float, int)):
             c: cython.double = float(other)
-            p: cython.double = _positive_power(self._data, c)
-            if p < inf:
-                return _node(POW, p, self, None, c * _positive_power(self._data, c - 1.0), c)
+            if self._data > 0.0 or (c >= 1.0 and c % 1.0 == 0.0):
+                p: cython.double = _power(self._data, c)
+                if -inf < p < inf:
+                    return _node(POW, p, self, None, c * _power(self._data, c - 1.0), c)
         return _mixed(POW, self, other)
 
     def __rpow__(self, other):
@@ -382,8 +381,8 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
 @cython.cfunc
 @cython.inline
 @cython.exceptval(check=False)
-def _positive_power(x: cython.double, y: cython.double) -> cython.double:
-    """x ** y of a positive x: inf where it overflows, as C has it, and not an error, as Python has it."""
+def _power(x: cython.double, y: cython.double) -> cython.double:
+    """x ** y, infinite where it overflows, as C has it, and not an error, as Python has it."""
     if cython.compiled:
         return c_pow(x, y)
     try:
@@ -485,10 +484,22 @@ def topological_order(*roots):
 
 
 @cython.cfunc
+def _backward(root: Value):
+    try:
+        if _count_uses(root):
+            _sweep_in_order(root)
+        else:
+            _sweep(root)
+    except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
+        _forget_uses(root)
+        raise
+
+
+@cython.cfunc
 def _count_uses(root: Value) -> cython.bint:
     """Count in each computed node how often the graph below root uses it; tell whether any has its own `_backward`."""
     custom: cython.bint = False
-    stack: list = []
+    stack: list = [None] * ROOM
     node: Value = root
     while node is not None:
         custom |= node._custom
@@ -507,7 +518,7 @@ def _count_uses(root: Value) -> cython.bint:
                     stack.append(new)
                 new = node._b
             node._b._uses += 1
-        node = stack.pop() if new is None and stack else new
+        node = stack.pop() if new is None else new
     return custom
 
 
@@ -525,7 +536,7 @@ def _count_wide(node: Value, stack: list):
 @cython.cfunc
 def _sweep(root: Value):
     """Each node hands its operands their shares of its adjoint, once all its own users have handed it theirs."""
-    stack: list = []
+    stack: list = [None] * ROOM
     root._grad += 1.0
     node: Value = root
     while node is not None:
@@ -546,7 +557,7 @@ def _sweep(root: Value):
                     if ready is not None:
                         stack.append(ready)
                     ready = node._b
-        node = stack.pop() if ready is None and stack else ready
+        node = stack.pop() if ready is None else ready
 
 
 @cython.cfunc
