@@ -33,6 +33,7 @@ class Register:
         recorder.registers.append(self)
 
     def __op__(self, op: Op, operands: tuple[Any, ...]) -> "Register":
+        op.check_arity(operands)
         return self.recorder.record(op, operands)
 
     def __neg__(self) -> "Register":
@@ -102,8 +103,7 @@ class Recorder:
 
     def record(self, op: Op, operands: Sequence[Any]) -> Register:
         """The register of `op` on registers and numbers, a known one where there is one."""
-        op.check_arity(tuple(operands))
-        args = tuple([x if isinstance(x, Register) else self.register(x) for x in operands])
+        args = tuple([x if x.__class__ is Register else self.register(x) for x in operands])
         if op in _COMMUTATIVE and args[0].index > args[1].index:
             args = args[1], args[0]
         key = (op, args)
@@ -115,7 +115,8 @@ class Recorder:
     def _new(self, op: Op, args: Args) -> Register:
         if self.supported is not None and op.name not in self.supported:
             return self.register(_expansion(op)(*args))
-        for simpler in (_folded(op, args), _identity(op, args), self._rewritten(op, args)):
+        for simplify in (_folded, _identity, self._rewritten):
+            simpler = simplify(op, args)
             if simpler is not None:
                 return self.register(simpler)
         return Register(self, op, args)

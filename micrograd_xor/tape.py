@@ -156,7 +156,9 @@ class Tape:
 
     def lowered(self, supported: Iterable[str]) -> "Tape":
         """The same outputs using the named rows only; TypeError where a row is neither named nor has an expansion."""
-        return self._on(Recorder(supported))
+        supported = frozenset(supported)
+        foreign = any(step.op.name not in supported for step in self.steps)
+        return self._on(Recorder(supported)) if foreign else self
 
     def _on(self, recorder: Recorder) -> "Tape":
         return Tape.trace(lambda *inputs: self.on(recorder, inputs), self.inputs, recorder)
