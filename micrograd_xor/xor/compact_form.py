@@ -174,9 +174,9 @@ def forward(weights: Weights, X: ArrayLike = X) -> Forward:
     """
     X = _array("X", X)
     _check_shape("X", X, (*X.shape[:1], 2))
-    h_bar = X @ np.swapaxes(weights.W, -1, -2) + weights.b_h[..., None, :]
+    h_bar = np.swapaxes(np.tensordot(weights.W, X, (-1, -1)), -1, -2) + weights.b_h[..., None, :]
     h = _sigmoid(h_bar)
-    z_bar = (h @ weights.U[..., None])[..., 0] + weights.b_z[..., None]
+    z_bar = np.einsum("...nh,...h->...n", h, weights.U) + weights.b_z[..., None]
     return Forward(h_bar, h, z_bar, _sigmoid(z_bar))
 
 
@@ -188,7 +188,8 @@ def loss(weights: Weights, X: ArrayLike = X, r: ArrayLike = R) -> Array:
     """
     z_bar = forward(weights, X).z_bar
     r = _targets(r, z_bar)
-    return np.asarray((r * np.logaddexp(0.0, -z_bar) + (1.0 - r) * np.logaddexp(0.0, z_bar)).mean(axis=-1))
+    E = np.log1p(np.exp(-np.abs(z_bar))) + r * np.maximum(-z_bar, 0.0) + (1.0 - r) * np.maximum(z_bar, 0.0)
+    return np.asarray(E.mean(axis=-1))
 
 
 def gradient(weights: Weights, X: ArrayLike = X, r: ArrayLike = R) -> Weights:
@@ -204,9 +205,9 @@ def gradient(weights: Weights, X: ArrayLike = X, r: ArrayLike = R) -> Weights:
     z_minus_r = (z * (1.0 - r) - _sigmoid(-z_bar) * r) / len(r)
     by_h_bar = z_minus_r[..., None] * (_sigmoid(-h_bar) * h * weights.U[..., None, :])
     return Weights(
-        U=(z_minus_r[..., None, :] @ h)[..., 0, :],
+        U=np.einsum("...n,...nh->...h", z_minus_r, h),
         b_z=z_minus_r.sum(axis=-1),
-        W=np.swapaxes(by_h_bar, -1, -2) @ X,
+        W=np.tensordot(np.swapaxes(by_h_bar, -1, -2), X, 1),
         b_h=by_h_bar.sum(axis=-2),
     )
 

@@ -14,6 +14,17 @@ PATTERNS = ((0.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0))
 """XOR: the four (x1, x2, r)."""
 
 
+def check_whole(thing: str, x: object, least: int = 0) -> None:
+    """Raise a ValueError where x is not a whole number of at least `least`.
+
+    >>> check_whole("networks", 0, least=1)
+    Traceback (most recent call last):
+    ValueError: networks must be a whole number of at least 1, got 0. Give an int.
+    """
+    if not isinstance(x, Integral) or x < least:
+        raise ValueError(f"{thing} must be a whole number of at least {least}, got {x!r}. Give an int.")
+
+
 @lru_cache
 def parameter_names(hidden: int) -> tuple[str, ...]:
     """The names of the 4 * hidden + 1 parameters: u1 .. uH, b_z, then w_j1, w_j2, b_j of each hidden unit j.
@@ -23,8 +34,7 @@ def parameter_names(hidden: int) -> tuple[str, ...]:
     >>> parameter_names(2)
     ('u1', 'u2', 'b_z', 'w11', 'w12', 'b1', 'w21', 'w22', 'b2')
     """
-    if not isinstance(hidden, Integral) or hidden < 1:
-        raise ValueError(f"hidden must be a whole number of at least 1, got {hidden!r}. The paper's network has 2.")
+    check_whole("hidden", hidden, least=1)
     units = range(1, hidden + 1)
     return (*(f"u{j}" for j in units), "b_z", *(name for j in units for name in (f"w{j}1", f"w{j}2", f"b{j}")))
 
