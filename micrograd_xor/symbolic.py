@@ -1,0 +1,137 @@
+"""The table's rows on SymPy expressions.
+
+A rule that is plain arithmetic runs on expressions as it stands; an operation that is not becomes a
+function of its row's name. A row's `identity` turns the form that is accurate in floating point into the
+textbook's.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import sympy
+
+from micrograd_xor.ops import TABLE, Op
+from micrograd_xor.typeset import is_negative
+
+LONGEST, DEEPEST = 4_000, 100  # the longest and deepest formula that is handed to SymPy, which recurses
+
+
+def _forward(operate: Callable[[Any, Any], Any]) -> Any:
+    return lambda x, y: Term(operate(x.expression, expression(y)))
+
+
+def _reflect(operate: Callable[[Any, Any], Any]) -> Any:
+    return lambda x, y: Term(operate(expression(y), x.expression))
+
+
+class Term:
+    """A SymPy expression as an operand of the table's rows.
+
+    >>> x = Term(sympy.Symbol("x"))
+    >>> TABLE["tan"].partial(0, (x,), TABLE["tan"](x)).expression
+    tan(x)**2 + 1
+    """
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: Any):
+        self.expression = expression
+
+    def __op__(self, row: Op, operands: tuple[Any, ...]) -> Term:
+        """A row applied to expressions: its own value rule where that is plain arithmetic, else a function."""
+        row.check_arity(operands)
+        terms = [Term(expression(x)) for x in operands]
+        try:
+            return Term(expression(row.value(*terms)))
+        except TypeError:  # math.exp(term), term > 0.0, bool(term): no arithmetic
+            return Term(_function(row)(*(term.expression for term in terms)))
+
+    __add__, __radd__ = _forward(operator.add), _reflect(operator.add)
+    __sub__, __rsub__ = _forward(operator.sub), _reflect(operator.sub)
+    __mul__, __rmul__ = _forward(operator.mul), _reflect(operator.mul)
+    __truediv__, __rtruediv__ = _forward(operator.truediv), _reflect(operator.truediv)
+    __pow__, __rpow__ = _forward(operator.pow), _reflect(operator.pow)
+
+    def __neg__(self) -> Term:
+        return Term(-self.expression)
+
+    def __abs__(self) -> Term:
+        return self.__op__(TABLE["abs"], (self,))
+
+    def __bool__(self) -> bool:
+        raise TypeError("A term is neither true nor false.")
+
+
+def expression(x: Any) -> Any:
+    """The SymPy expression of a term or a number; a float is the decimal that is written for it."""
+    return x.expression if isinstance(x, Term) else _decimal(float(x))
+
+
+@lru_cache(maxsize=4096)
+def _decimal(x: float) -> Any:
+    return sympy.Rational(repr(x)) if x - x == 0.0 else sympy.sympify(x)
+
+
+@cache
+def _function(row: Op) -> Any:
+    """SymPy's own function of the row's name, where it is the same function, else a new one."""
+    known, probe = getattr(sympy.functions, row.name, None), (0.375,) * (row.arity or 1)
+    try:
+        if known and abs(float(known(*probe)) - row.value(*probe)) < 1e-12:
+            return known
+    except (TypeError, ValueError, ArithmeticError, AttributeError):
+        pass
+    return sympy.Function(row.name)
+
+
+@lru_cache(maxsize=4096)
+def compiled(formula: Any) -> tuple[tuple[Any, ...], Callable[..., Any]]:
+    """A formula's symbols, and the formula as a function of them: of numbers, or of anything the rows take."""
+    symbols = tuple(sorted(formula.free_symbols, key=str))
+    return symbols, sympy.lambdify(symbols, formula, modules=[{**TABLE, "oo": math.inf, "nan": math.nan}])
+
+
+def fits(x: Any) -> bool:
+    """Whether a formula is short and shallow enough for SymPy, which recurses."""
+    n, stack = 0, [(x, 1)]
+    while stack and n <= LONGEST:
+        x, depth = stack.pop()
+        n += 1
+        if depth > DEEPEST:
+            return False
+        stack += [(y, depth + 1) for y in x.args]
+    return not stack
+
+
+def usual(function: Any) -> Any:
+    """A row's function by the row's identity at its operand or at the operand's negative."""
+    row = TABLE.get(function.func.__name__)
+    if row is None or row.identity is None:
+        return function
+    negated = [-x for x in function.args] if all(x.could_extract_minus_sign() for x in function.args) else []
+    for args in filter(None, (function.args, negated)):
+        accurate, textbook = row.identity(*map(Term, args), Term(_function(row)(*args)))
+        if accurate.expression == function:
+            return textbook.expression
+    return function
+
+
+def has_both_signs(x: Any) -> bool:
+    """Whether a sum has terms to add and terms to subtract."""
+    return len({is_negative(term) for term in x.args}) > 1
+
+
+def multiplied(factors: list[Any]) -> Any:
+    """The product; a number stays in front of a lone sum, where SymPy would multiply it in: 2 (z - r)."""
+    number = sympy.Mul(*(factor for factor in factors if factor.is_Rational))
+    rest = sympy.Mul(*(factor for factor in factors if not factor.is_Rational))
+    if not rest.is_Add or number == 1:
+        return number * rest
+    if number.is_negative and has_both_signs(rest):
+        number, rest = -number, -rest
+    return rest if number == 1 else sympy.Mul(number, rest, evaluate=False)
