@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from micrograd_xor.xor.open_form import PATTERNS, hidden_units, parameter_names
+from micrograd_xor.ops import number
+from micrograd_xor.xor.open_form import PATTERNS, check_whole, hidden_units, parameter_names
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -43,6 +44,17 @@ def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must have shape {expected}, got {array.shape}. Reshape it.")
 
 
+def check_size(thing: str, x: float) -> None:
+    """Raise a ValueError where x is not a finite number of at least 0, a TypeError where it is no number.
+
+    >>> check_size("learning_rate", -1.0)
+    Traceback (most recent call last):
+    ValueError: learning_rate must be a finite number of at least 0, got -1.0. Start with 1.
+    """
+    if not 0.0 <= number(x, thing) < np.inf:
+        raise ValueError(f"{thing} must be a finite number of at least 0, got {x!r}. Start with 1.")
+
+
 @dataclass(frozen=True, eq=False)
 class Weights:
     """The parameters of one network, or of a batch of networks on leading axes; also holds a gradient.
@@ -63,7 +75,7 @@ class Weights:
     def __post_init__(self) -> None:
         arrays = {name: _array(name, getattr(self, name)) for name in ("U", "b_z", "W", "b_h")}
         shape = arrays["U"].shape
-        parameter_names(shape[-1] if shape else 0)
+        check_whole("The number of hidden units", shape[-1] if shape else 0, least=1)
         for name, expected in (("b_z", shape[:-1]), ("W", (*shape, 2)), ("b_h", shape)):
             _check_shape(name, arrays[name], expected)
         for name, array in arrays.items():
@@ -75,7 +87,7 @@ class Weights:
         return int(self.U.shape[-1])
 
     def __getitem__(self, index: Any) -> "Weights":
-        """One network of a batch, or some; index is numpy's, over the leading axes. IndexError where there are none.
+        """One network of a batch, or some; index is numpy's, over the leading axes. ValueError where there are none.
 
         >>> Weights.random(2, seed=0, networks=5)[3].U.shape
         (2,)
@@ -86,16 +98,15 @@ class Weights:
     def random(cls, hidden: int, seed: int, scale: float = 1.0, networks: int | None = None) -> "Weights":
         """Every weight and bias uniform in [-scale, scale]; with `networks`, a batch seeded seed, seed + 1, ...
 
-        Network i of a batch is the one that seed + i gives alone. ValueError where scale is negative or not finite.
+        Network i of a batch is the one that seed + i gives alone. ValueError where an argument is out of its range.
 
         >>> batch = Weights.random(3, seed=10, networks=4)
         >>> bool((batch[2].W == Weights.random(3, seed=12).W).all())
         True
         """
-        if not 0.0 <= scale < np.inf:
-            raise ValueError(
-                f"scale must be a finite number of at least 0, got {scale!r}. The paper file uses 0.5 to 3."
-            )
+        check_size("scale", scale)
+        check_whole("seed", seed)
+        check_whole("networks", 1 if networks is None else networks, least=1)
         size = len(parameter_names(hidden))
         if networks is None:
             return cls.from_vector(np.random.default_rng(seed).uniform(-scale, scale, size))

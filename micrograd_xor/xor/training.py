@@ -9,8 +9,8 @@ import numpy as np
 
 from micrograd_xor.ops import total
 from micrograd_xor.value import Value
-from micrograd_xor.xor.compact_form import Array, Weights
-from micrograd_xor.xor.open_form import PATTERNS, open_form
+from micrograd_xor.xor.compact_form import Array, Weights, check_size
+from micrograd_xor.xor.open_form import PATTERNS, check_whole, open_form
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +92,9 @@ def _descent(weights: Weights, learning_rate: float) -> Iterator[tuple[float, di
 
 
 def _check(iterations: int, learning_rate: float, record: Collection[int]) -> None:
-    if iterations < 0:
-        raise ValueError(f"iterations must be at least 0, got {iterations!r}. The paper trains for 4000.")
-    if not 0.0 <= learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be a finite number of at least 0, got {learning_rate!r}. Start with 1.")
-    beyond = [i for i in record if not 0 <= i <= iterations]
+    check_whole("iterations", iterations)
+    check_size("learning_rate", learning_rate)
+    beyond = [i for i in record if i not in range(iterations + 1)]
     if beyond:
         raise ValueError(f"record must hold iterations within 0 .. {iterations}, got {beyond[0]!r}. Drop it.")
 
