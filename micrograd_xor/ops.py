@@ -130,10 +130,14 @@ class Op:
         return type(error)(f"{thing}, got {self.name}({', '.join(map(_shown, operands))}). {self.remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TABLE.__getitem__, (self.name,)
+        return _row, (self.name,)
 
     def __repr__(self) -> str:
         return f"<row {self.name}>"
+
+
+def _row(name: str) -> Op:
+    return TABLE[name]
 
 
 _PLACES = (("operand",), ("left operand", "right operand"), ("condition", "second operand", "third operand"))

@@ -340,7 +340,9 @@ class Value:
             _attributes(self)[name] = value
 
     def __reduce__(self):
-        raise TypeError("pickling: see issue 2")
+        from micrograd_xor import state
+
+        return state.reduce(self, {**getattr(self, "__dict__", {}), **(self._own or {})})
 
 
 Operand = Value | float
@@ -420,14 +422,30 @@ def _record(row: object, operands: tuple) -> Value:
         partials = _partials(row, args, numbers, data)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
-    if row.arity == 1:
-        return _node(row, data, args[0], None, partials[0], 0.0)
     out: Value = _node(row, data, None, None, 0.0, 0.0)
-    if row.arity == 2:
+    _wire(out, tuple(args), partials)
+    return out
+
+
+@cython.cfunc
+def _wire(out: Value, args: tuple, partials: tuple):
+    """Give a node its operands, and beside each its local partial or, for a constant, its number."""
+    arity = None if isinstance(out._row, str) else out._row.arity
+    if arity == 1 or arity == 2:
         out._a, out._da = (args[0], partials[0]) if isinstance(args[0], Value) else (None, args[0])
-        out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
+        if arity == 2:
+            out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
     else:
-        out._wide = (tuple(args), partials)
+        out._wide = (args, partials)
+
+
+def restored(row, data, grad, args, partials):
+    """A node as `state.reduce` took it apart; its number and partials are taken as they were, not recomputed."""
+    out: Value = Value(data)
+    out._grad = grad
+    if args:
+        out._row = row
+        _wire(out, args, partials)
     return out
 
 
