@@ -107,7 +107,7 @@ def write(text: str, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
