@@ -1,22 +1,26 @@
-"""micrograd_xor: a tiny scalar autograd engine that can be read in one sitting.
+"""micrograd_xor: a tiny scalar autograd engine that reads in one sitting and runs at the speed of the machine.
 
-Write equations with `Value`; read every partial derivative as a number (`backward`), as a graph (`gradient`),
-as a picture (`draw`).
+Write equations with `Value`; read every partial derivative as a number (`backward`), as a graph (`gradient`), as a
+picture (`draw`), as the closed form a textbook prints (`derive`), and as compiled code (`compile`).
 """
 
-import importlib.util as _importing
-import os as _os
-import sys as _sys
-from pathlib import Path as _Path
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-if _os.environ.get("MICROGRAD_XOR_INTERPRETED"):  # the compiled file lies beside the source: name the source
-    _spec = _importing.spec_from_file_location("micrograd_xor.value", _Path(__file__).with_name("value.py"))
-    assert _spec is not None and _spec.loader is not None
-    _sys.modules["micrograd_xor.value"] = _value = _importing.module_from_spec(_spec)
-    _spec.loader.exec_module(_value)
+if os.environ.get("MICROGRAD_XOR_INTERPRETED"):  # the compiled file lies beside the source and would win
+    from importlib.machinery import ModuleSpec, SourceFileLoader
+
+    _loader = SourceFileLoader("micrograd_xor.value", os.path.join(os.path.dirname(__file__), "value.py"))
+    _value = sys.modules[_loader.name] = ModuleType(_loader.name)
+    _value.__spec__ = ModuleSpec(_loader.name, _loader, origin=_loader.path)
+    _loader.exec_module(_value)
 
 from micrograd_xor.gradient import derivative, gradient, hessian, hvp, jacobian, jvp, partials
 from micrograd_xor.ops import (
+    Op,
     abs,
     arccos,
     arcsin,
@@ -51,4 +55,83 @@ from micrograd_xor.ops import (
 )
 from micrograd_xor.value import Value, compiled, topological_order
 
+if TYPE_CHECKING:
+    from micrograd_xor.compiler import compile
+    from micrograd_xor.derive import derive, derive_all, explain
+    from micrograd_xor.draw import draw
+
 __version__ = "0.1.0"
+
+# Names whose modules are imported when they are first asked for: they need more than the standard library.
+_LATER = {
+    "compile": "compiler",
+    "derive": "derive",
+    "derive_all": "derive",
+    "draw": "draw",
+    "explain": "derive",
+}
+
+__all__ = [
+    "Op",
+    "Value",
+    "abs",
+    "arccos",
+    "arcsin",
+    "arctan",
+    "binary_cross_entropy",
+    "compile",
+    "compiled",
+    "cos",
+    "cosh",
+    "derivative",
+    "derive",
+    "derive_all",
+    "dot",
+    "draw",
+    "erf",
+    "exp",
+    "explain",
+    "expm1",
+    "gaussian",
+    "gradient",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "log",
+    "log1p",
+    "log_sigmoid",
+    "maximum",
+    "minimum",
+    "partials",
+    "pow",
+    "relu",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "step",
+    "tan",
+    "tanh",
+    "topological_order",
+    "total",
+    "where",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"micrograd_xor has no attribute {name!r}.")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Importing the submodule `draw` must not hide the function `draw`."""
+        super().__setattr__(name, getattr(value, name) if _LATER.get(name) == name else value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -5,7 +5,6 @@ print it, draw it, compile it, or take its gradient for the next order. No node'
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from micrograd_xor.value import Operand, Value, topological_order
@@ -79,7 +78,7 @@ def jvp(outputs: Iterable[Value], wrt: Iterable[Value], tangents: Sequence[Opera
     """
     wrt, outputs = _nodes(wrt), _nodes(outputs, "outputs")
     if len(wrt) != len(tangents):
-        raise ValueError(f"tangents must be one for each of wrt, got {len(tangents)} for {len(wrt)}. Match their lengths.")
+        raise ValueError(f"tangents must be one for each of wrt, got {len(tangents)} for {len(wrt)}. Match them.")
     tangent: dict[Value, Operand] = dict(zip(wrt, tangents, strict=True))
     for node in _dependents(outputs, wrt):
         if node not in tangent:
@@ -117,8 +116,7 @@ class Edge(NamedTuple):
     partial: float
 
 
-@dataclass(frozen=True)
-class Partials:
+class Partials(NamedTuple):
     """Every node of a graph with its adjoint and every edge with its local partial; prints as a table."""
 
     nodes: list[Node]

@@ -12,16 +12,14 @@ PyTorch: relu'(0) = 0, abs'(0) = 0, maximum and minimum share a tie half and hal
 import math
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import reduce
 from numbers import Real
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 Rule = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Domain:
+class Domain(NamedTuple):
     """The interval of operands on which a row is defined and its result fits a float64.
 
     >>> POSITIVE.contains(0.0), POSITIVE.rule
@@ -53,7 +51,6 @@ HYPERBOLIC = Domain("within ±710.475860073943", low=-710.475860073943, high=710
 TABLE: dict[str, "Op"] = {}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Op:
     """One row of the table; call it on numbers to compute, on `Value`s to record.
 
@@ -67,21 +64,26 @@ class Op:
     (0.5, 0.25)
     """
 
-    name: str
-    symbol: str
-    value: Rule
-    partials: tuple[Rule, ...] | Rule
-    domain: tuple[Domain, ...] = ()
-    expansion: Rule | None = None
-    identity: Rule | None = None
-    remedy: str = "Check what reaches it."
-    arity: int | None = field(init=False)  # None: the row takes any number of operands
+    __slots__ = ("arity", "domain", "expansion", "identity", "name", "partials", "remedy", "symbol", "value")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "arity", len(self.partials) if isinstance(self.partials, tuple) else None)
-        if self.name in TABLE:
-            raise ValueError(f"A row's name must be new to the table, got {self.name!r}. Choose another name.")
-        TABLE[self.name] = self
+    def __init__(
+        self,
+        name: str,
+        symbol: str,
+        value: Rule,
+        partials: tuple[Rule, ...] | Rule,
+        domain: tuple[Domain, ...] = (),
+        *,
+        expansion: Rule | None = None,
+        identity: Rule | None = None,
+        remedy: str = "Check what reaches it.",
+    ) -> None:
+        if name in TABLE:
+            raise ValueError(f"A row's name must be new to the table, got {name!r}. Choose another name.")
+        self.name, self.symbol, self.value, self.partials, self.domain = name, symbol, value, partials, domain
+        self.expansion, self.identity, self.remedy = expansion, identity, remedy
+        self.arity = len(partials) if isinstance(partials, tuple) else None
+        TABLE[name] = self
 
     @overload
     def __call__(self, *operands: float) -> float: ...
@@ -101,9 +103,10 @@ class Op:
         """The value on floats, as strict as Python's `math`: ValueError, ZeroDivisionError or OverflowError."""
         self.check_arity(operands)
         try:
-            return self.value(*operands)  # type: ignore[no-any-return]  # rules are generic in the number
+            result: float = self.value(*operands)
         except (ValueError, ArithmeticError) as error:
             raise self.refusal(error, operands) from None
+        return result
 
     def partial(self, i: int, operands: tuple[Any, ...], out: Any) -> Any:
         """The local partial by operand i, in the type of the operands."""
@@ -154,8 +157,8 @@ def number(x: Any, thing: str = "An operand") -> float:
     >>> number(2), number(True)
     (2.0, 1.0)
     """
-    if x.__class__ is float:
-        return x  # type: ignore[no-any-return]
+    if type(x) is float:
+        return x
     if not isinstance(x, (float, int, Real)):  # the ABC last, for it is slow: numpy's scalars, fractions
         raise TypeError(f"{thing} must be a real number or a Value, got {x!r}. Convert it with float() first.")
     try:
@@ -166,9 +169,9 @@ def number(x: Any, thing: str = "An operand") -> float:
 
 def _power(x: float, y: float) -> float:
     result = x**y
-    if result.__class__ is complex:
+    if isinstance(result, complex):
         raise ValueError
-    return result  # type: ignore[no-any-return]
+    return float(result)
 
 
 def _sigmoid(x: float) -> float:
@@ -216,18 +219,18 @@ _LESS = "Scale it down, or stay in logarithms (log_sigmoid, softplus)."
 
 # --- arithmetic -------------------------------------------------------------------------------
 
-add = Op("add", "+", lambda x, y: x + y, (lambda x, y, out: 1.0, lambda x, y, out: 1.0), (REALS, REALS))
-sub = Op("sub", "-", lambda x, y: x - y, (lambda x, y, out: 1.0, lambda x, y, out: -1.0), (REALS, REALS))
-mul = Op("mul", "*", lambda x, y: x * y, (lambda x, y, out: y, lambda x, y, out: x), (REALS, REALS))
-div = Op(
+add: Op = Op("add", "+", lambda x, y: x + y, (lambda x, y, out: 1.0, lambda x, y, out: 1.0), (REALS, REALS))
+sub: Op = Op("sub", "-", lambda x, y: x - y, (lambda x, y, out: 1.0, lambda x, y, out: -1.0), (REALS, REALS))
+mul: Op = Op("mul", "*", lambda x, y: x * y, (lambda x, y, out: y, lambda x, y, out: x), (REALS, REALS))
+div: Op = Op(
     "div",
     "/",
     lambda x, y: x / y,
     (lambda x, y, out: 1.0 / y, lambda x, y, out: -out / y),
     (REALS, NONZERO),
 )
-neg = Op("neg", "neg", lambda x: -x, (lambda x, out: -1.0,), (REALS,))
-pow = Op(
+neg: Op = Op("neg", "neg", lambda x: -x, (lambda x, out: -1.0,), (REALS,))
+pow: Op = Op(
     "pow",
     "**",
     _power,
@@ -238,8 +241,8 @@ pow = Op(
 
 # --- exponentials and logarithms --------------------------------------------------------------
 
-exp = Op("exp", "exp", math.exp, (lambda x, out: out,), (EXPONENT,), remedy=_LESS)
-expm1 = Op(
+exp: Op = Op("exp", "exp", math.exp, (lambda x, out: out,), (EXPONENT,), remedy=_LESS)
+expm1: Op = Op(
     "expm1",
     "expm1",
     math.expm1,
@@ -248,8 +251,8 @@ expm1 = Op(
     identity=lambda x, out: (out, exp(x) - 1.0),
     remedy=_LESS,
 )
-log = Op("log", "log", math.log, (lambda x, out: 1.0 / x,), (POSITIVE,), remedy=_MORE)
-log1p = Op(
+log: Op = Op("log", "log", math.log, (lambda x, out: 1.0 / x,), (POSITIVE,), remedy=_MORE)
+log1p: Op = Op(
     "log1p",
     "log1p",
     math.log1p,
@@ -261,8 +264,8 @@ log1p = Op(
 
 # --- roots and trigonometry -------------------------------------------------------------------
 
-sqrt = Op("sqrt", "√", math.sqrt, (lambda x, out: 0.5 * rsqrt(x),), (NON_NEGATIVE,))
-rsqrt = Op(
+sqrt: Op = Op("sqrt", "√", math.sqrt, (lambda x, out: 0.5 * rsqrt(x),), (NON_NEGATIVE,))
+rsqrt: Op = Op(
     "rsqrt",
     "1/√",
     lambda x: 1.0 / math.sqrt(x) if x else math.inf,
@@ -271,18 +274,18 @@ rsqrt = Op(
     expansion=lambda x: 1.0 / sqrt(x),
     identity=lambda x, out: (out, 1.0 / sqrt(x)),
 )
-sin = Op("sin", "sin", math.sin, (lambda x, out: cos(x),), (REALS,))
-cos = Op("cos", "cos", math.cos, (lambda x, out: -sin(x),), (REALS,))
-tan = Op("tan", "tan", math.tan, (lambda x, out: 1.0 + out * out,), (REALS,))
-arcsin = Op("arcsin", "arcsin", math.asin, (lambda x, out: rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
-arccos = Op("arccos", "arccos", math.acos, (lambda x, out: -rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
-arctan = Op("arctan", "arctan", math.atan, (lambda x, out: 1.0 / (1.0 + x * x),), (REALS,))
+sin: Op = Op("sin", "sin", math.sin, (lambda x, out: cos(x),), (REALS,))
+cos: Op = Op("cos", "cos", math.cos, (lambda x, out: -sin(x),), (REALS,))
+tan: Op = Op("tan", "tan", math.tan, (lambda x, out: 1.0 + out * out,), (REALS,))
+arcsin: Op = Op("arcsin", "arcsin", math.asin, (lambda x, out: rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
+arccos: Op = Op("arccos", "arccos", math.acos, (lambda x, out: -rsqrt((1.0 - x) * (1.0 + x)),), (UNIT,))
+arctan: Op = Op("arctan", "arctan", math.atan, (lambda x, out: 1.0 / (1.0 + x * x),), (REALS,))
 
 # --- hyperbolic and sigmoid -------------------------------------------------------------------
 
-sinh = Op("sinh", "sinh", math.sinh, (lambda x, out: cosh(x),), (HYPERBOLIC,), remedy=_LESS)
-cosh = Op("cosh", "cosh", math.cosh, (lambda x, out: sinh(x),), (HYPERBOLIC,), remedy=_LESS)
-tanh = Op(
+sinh: Op = Op("sinh", "sinh", math.sinh, (lambda x, out: cosh(x),), (HYPERBOLIC,), remedy=_LESS)
+cosh: Op = Op("cosh", "cosh", math.cosh, (lambda x, out: sinh(x),), (HYPERBOLIC,), remedy=_LESS)
+tanh: Op = Op(
     "tanh",
     "tanh",
     math.tanh,
@@ -290,7 +293,7 @@ tanh = Op(
     (REALS,),
     identity=lambda x, out: (4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x), 1.0 - out * out),
 )
-sigmoid = Op(
+sigmoid: Op = Op(
     "sigmoid",
     "σ",
     _sigmoid,
@@ -299,7 +302,7 @@ sigmoid = Op(
     expansion=_sigmoid_expansion,
     identity=lambda x, out: (sigmoid(-x), 1.0 - out),
 )
-log_sigmoid = Op(
+log_sigmoid: Op = Op(
     "log_sigmoid",
     "log σ",
     lambda x: -_softplus(-x),
@@ -308,7 +311,7 @@ log_sigmoid = Op(
     expansion=lambda x: -_softplus_expansion(-x),
     identity=lambda x, out: (out, log(sigmoid(x))),
 )
-softplus = Op(
+softplus: Op = Op(
     "softplus",
     "softplus",
     _softplus,
@@ -317,7 +320,7 @@ softplus = Op(
     expansion=_softplus_expansion,
     identity=lambda x, out: (out, log(1.0 + exp(x))),
 )
-gaussian = Op(
+gaussian: Op = Op(
     "gaussian",
     "gaussian",
     _gaussian,
@@ -326,12 +329,12 @@ gaussian = Op(
     expansion=_gaussian_expansion,
     identity=lambda x, out: (out, exp(-(x * x))),
 )
-erf = Op("erf", "erf", math.erf, (lambda x, out: 2.0 / math.sqrt(math.pi) * gaussian(x),), (REALS,))
+erf: Op = Op("erf", "erf", math.erf, (lambda x, out: 2.0 / math.sqrt(math.pi) * gaussian(x),), (REALS,))
 
 # --- kinks: the subgradient chosen is PyTorch's -----------------------------------------------
 
-step = Op("step", "step", lambda x: 1.0 if x > 0.0 else 0.0, (_zero,), (REALS,))
-sign = Op(
+step: Op = Op("step", "step", lambda x: 1.0 if x > 0.0 else 0.0, (_zero,), (REALS,))
+sign: Op = Op(
     "sign",
     "sign",
     lambda x: float((x > 0.0) - (x < 0.0)),
@@ -339,7 +342,7 @@ sign = Op(
     (REALS,),
     expansion=lambda x: step(x) - step(-x),
 )
-relu = Op(
+relu: Op = Op(
     "relu",
     "relu",
     lambda x: x if x > 0.0 or x != x else 0.0,
@@ -347,22 +350,22 @@ relu = Op(
     (REALS,),
     expansion=lambda x: maximum(x, 0.0),
 )
-abs = Op("abs", "abs", math.fabs, (lambda x, out: sign(x),), (REALS,))
-maximum = Op(
+abs: Op = Op("abs", "abs", math.fabs, (lambda x, out: sign(x),), (REALS,))
+maximum: Op = Op(
     "maximum",
     "max",
     lambda x, y: x if x > y or x != x else y,
     (lambda x, y, out: 0.5 + 0.5 * sign(x - y), lambda x, y, out: 0.5 - 0.5 * sign(x - y)),
     (REALS, REALS),
 )
-minimum = Op(
+minimum: Op = Op(
     "minimum",
     "min",
     lambda x, y: x if x < y or x != x else y,
     (lambda x, y, out: 0.5 - 0.5 * sign(x - y), lambda x, y, out: 0.5 + 0.5 * sign(x - y)),
     (REALS, REALS),
 )
-where = Op(
+where: Op = Op(
     "where",
     "where",
     lambda condition, x, y: x if condition else y,
@@ -376,13 +379,13 @@ where = Op(
 
 # --- reductions, of any number of operands ----------------------------------------------------
 
-summation = Op(
+summation: Op = Op(
     "total",
     "Σ",
     lambda *terms: reduce(operator.add, terms, 0.0),
     lambda i, terms, out: 1.0,
 )
-inner_product = Op(
+inner_product: Op = Op(
     "dot",
     "·",
     lambda *pairs: reduce(operator.add, map(operator.mul, pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]), 0.0),

@@ -39,7 +39,7 @@ DOT = cython.declare(object, ops.inner_product)
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
-ROOM = cython.declare(cython.int, 8)  # empty places below a stack: the first ends the walk, the rest spare reallocations
+ROOM = cython.declare(cython.int, 8)  # empty places below a stack: one ends the walk, the others spare reallocation
 _one_sweep_at_a_time = cython.declare(object, threading.RLock())
 
 
@@ -468,7 +468,7 @@ def _partials(row: object, args: list, numbers: tuple, data: object) -> tuple:
 
 
 def _undecided(question):
-    return TypeError(f"A condition must be asked of a number, got {question}. Ask .data, or use where, step or maximum.")
+    return TypeError(f"A condition must be asked of a number, got {question}. Ask .data, or use where or maximum.")
 
 
 def _local_grads(operands, local_grads):
@@ -477,7 +477,7 @@ def _local_grads(operands, local_grads):
             raise TypeError(f"Value's children must be Values, got {x!r}. Wrap a constant in Value first.")
     if local_grads and len(local_grads) != len(operands):
         raise ValueError(
-            f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Add the missing ones."
+            f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Match them."
         )
     return tuple([ops.number(d, "A local grad") for d in local_grads]) or (0.0,) * len(operands)
 
@@ -580,7 +580,7 @@ def _sweep(root: Value):
 
 @cython.cfunc
 def _sweep_wide(node: Value, stack: list):
-    for x, partial in zip(node._wide[0], node._wide[1]):
+    for x, partial in zip(node._wide[0], node._wide[1], strict=True):
         if isinstance(x, Value):
             v: Value = x
             slope: cython.double = partial
