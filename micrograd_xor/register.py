@@ -6,9 +6,10 @@ alike: common subexpressions, constants, identities that hold for every float64,
 from the textbook's expression to the accurate one (log(1 - σ(x)) becomes log σ(-x)).
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from micrograd_xor import ops
@@ -71,18 +72,25 @@ class Register:
 
 
 Args = tuple[Register, ...]
+NO_EXPANSIONS: Mapping[str, Rule] = MappingProxyType({})
 _COMMUTATIVE = frozenset((ops.add, ops.mul))
 
 
 class Recorder:
     """Records steps and hands out their registers, the same register for the same number.
 
-    `supported` names the rows that may be recorded; any other is recorded as its expansion. Rewriting is then off:
-    it would undo the expansions.
+    `supported` names the rows that may be recorded; any other is recorded as its expansion, one of `expansions` or the
+    table's. Rewriting is then off: it would undo the expansions.
     """
 
-    def __init__(self, supported: Iterable[str] | None = None, rewrite: bool = True) -> None:
+    def __init__(
+        self,
+        supported: Iterable[str] | None = None,
+        expansions: Mapping[str, Rule] = NO_EXPANSIONS,
+        rewrite: bool = True,
+    ) -> None:
         self.supported = None if supported is None else frozenset(supported)
+        self.expansions = expansions
         self.registers: list[Register] = []
         self.rewrites = _rewrites() if rewrite and supported is None else {}
         self._recorded: dict[object, Register] = {}
@@ -114,7 +122,7 @@ class Recorder:
 
     def _new(self, op: Op, args: Args) -> Register:
         if self.supported is not None and op.name not in self.supported:
-            return self.register(_expansion(op)(*args))
+            return self.register(_expansion(op, self.expansions)(*args))
         for simplify in (_folded, _identity, self._rewritten):
             simpler = simplify(op, args)
             if simpler is not None:
@@ -156,9 +164,9 @@ def _hand_down(x: Register, adjoint: dict[Register, Register], active: Container
             adjoint[arg] = adjoint[arg] + share if arg in adjoint else share
 
 
-def _expansion(op: Op) -> Rule:
+def _expansion(op: Op, expansions: Mapping[str, Rule]) -> Rule:
     """The rule that says op in other rows; a row of any number of operands is plain arithmetic already."""
-    rule = op.expansion or (op.value if op.arity is None else None)
+    rule = expansions.get(op.name) or op.expansion or (op.value if op.arity is None else None)
     if rule is None:
         raise TypeError(f"A row without an expansion must be an instruction of the emitter, got {op.name}. Add either.")
     return rule

@@ -16,13 +16,13 @@ A tape runs on anything the table's rules run on: `tape.run(*values)` records a 
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from micrograd_xor import ops
-from micrograd_xor.ops import Op
-from micrograd_xor.register import Recorder, Register, gradient
+from micrograd_xor.ops import Op, Rule
+from micrograd_xor.register import NO_EXPANSIONS, Recorder, Register, gradient
 from micrograd_xor.value import Operand, Value, topological_order
 
 _FORMAT, _VERSION = "micrograd_xor.tape", 1
@@ -154,11 +154,15 @@ class Tape:
         """
         return self._on(Recorder())
 
-    def lowered(self, supported: Iterable[str]) -> "Tape":
-        """The same outputs using the named rows only; TypeError where a row is neither named nor has an expansion."""
+    def lowered(self, supported: Iterable[str], expansions: Mapping[str, Rule] = NO_EXPANSIONS) -> "Tape":
+        """The same outputs using the rows named in `supported` only.
+
+        Other rows are recorded as their expansion, that of `expansions` before the table's own; TypeError where
+        there is none.
+        """
         supported = frozenset(supported)
         foreign = any(step.op.name not in supported for step in self.steps)
-        return self._on(Recorder(supported)) if foreign else self
+        return self._on(Recorder(supported, expansions)) if foreign else self
 
     def _on(self, recorder: Recorder) -> "Tape":
         return Tape.trace(lambda *inputs: self.on(recorder, inputs), self.inputs, recorder)

@@ -1,0 +1,109 @@
+"""The training loop around a compiled program: chunks of steps in a kernel, and between them what a person wants.
+
+A kernel takes a chunk of steps without coming back. Chunks end where parameters are to be recorded, and often
+enough to show progress and to answer Ctrl-C.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograd_xor.optim import Optimizer
+from micrograd_xor.tape import Tape
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, Any], None]
+
+_BREATH = 0.1  # seconds that a chunk should take: soon enough for Ctrl-C, long enough to cost nothing
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What training gave, float64; K sets of parameters put an axis of K before each shape.
+
+    `theta` (P,) are the parameters after the last step, `losses` (steps + 1,) the loss before each step and after the
+    last, `snapshots` the parameters after the recorded steps; `interrupted` says that Ctrl-C ended it.
+    """
+
+    theta: Array
+    losses: Array
+    snapshots: dict[int, Array]
+    interrupted: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return int(self.losses.shape[-1]) - 1
+
+    def of_one(self) -> "Descent":
+        """The same without the axis of K = 1."""
+        snapshots = {step: theta[0] for step, theta in self.snapshots.items()}
+        return replace(self, theta=self.theta[0], losses=self.losses[0], snapshots=snapshots)
+
+
+class Loop:
+    """Steps of an optimiser with a kernel of (value, *gradient), on arrays of theta (K, P) and columns (n,)."""
+
+    def __init__(
+        self, kernel: Any, theta: Array, columns: tuple[Array, ...], reduce: str, optimizer: Optimizer
+    ) -> None:
+        self.kernel, self.columns, self.reduce = kernel, columns, reduce
+        self.update = update_tape(optimizer)
+        self.theta, self.state = theta.copy(), np.zeros((optimizer.slots, *theta.shape))
+        self.done = 0
+
+    def run(self, steps: int, record: frozenset[int], progress: Progress | None) -> Descent:
+        """Take the steps; Ctrl-C ends the loop after the last whole chunk."""
+        losses = np.empty((len(self.theta), steps + 1))
+        snapshots = {0: self.theta.copy()} if 0 in record else {}
+        interrupted, chunk = False, 1
+        try:
+            while self.done < steps:
+                end = min([self.done + chunk, steps, *[step for step in record if step > self.done]])
+                started = time.perf_counter()
+                self._advance(losses[:, self.done : end])
+                chunk = _next_chunk(chunk, time.perf_counter() - started)
+                if end in record:
+                    snapshots[end] = self.theta.copy()
+                if progress:
+                    progress(end, losses[:, end - 1])
+        except KeyboardInterrupt:
+            interrupted = True
+        losses[:, self.done] = self._loss()
+        return Descent(self.theta, losses[:, : self.done + 1].copy(), snapshots, interrupted)
+
+    def _advance(self, losses: Array) -> None:
+        """One chunk, on copies: an interrupt within leaves the loop where the chunk began."""
+        theta, state = self.theta.copy(), self.state.copy()
+        self.kernel.train(self.update, theta, state, self.columns, losses, self.reduce, self.done + 1)
+        self.theta, self.state, self.done = theta, state, self.done + losses.shape[1]
+
+    def _loss(self) -> Array:
+        value, gradient = np.empty((len(self.theta), 1)), np.empty_like(self.theta)
+        self.kernel.bind(self.theta, self.columns, (value, gradient), self.reduce)()
+        return value[:, 0]
+
+
+def update_tape(optimizer: Optimizer) -> Tape:
+    """The optimiser's rule as a tape from (parameter, gradient, *state, t) to (parameter, *state).
+
+    >>> from micrograd_xor.optim import SGD
+    >>> update_tape(SGD(learning_rate=0.5)).run(1.0, 4.0, 1.0)
+    (-1.0,)
+    """
+    slots = [f"state[{i}]" for i in range(optimizer.slots)]
+
+    def outputs(parameter: Any, gradient: Any, *state_and_t: Any) -> list[Any]:
+        *state, t = state_and_t
+        moved, state_after = optimizer.update(parameter, gradient, tuple(state), t)
+        return [moved, *state_after]
+
+    return Tape.trace(outputs, ["parameter", "gradient", *slots, "t"])
+
+
+def _next_chunk(chunk: int, seconds: float) -> int:
+    return chunk * 2 if seconds < _BREATH / 2 else max(1, chunk // 2) if seconds > _BREATH * 2 else chunk
