@@ -124,10 +124,11 @@ class Op:
 
     def refusal(self, error: Exception, operands: tuple[Any, ...]) -> Exception:
         """The error to raise instead of Python's own: it names the operation, the labels and the values."""
-        outside = [x for x, d in zip(operands, self.domain, strict=False) if not d.contains(getattr(x, "data", x))]
+        pairs = enumerate(zip(operands, self.domain, strict=False))
+        outside = [i for i, (x, domain) in pairs if not domain.contains(getattr(x, "data", x))]
         if outside:
-            i = operands.index(outside[0])
-            thing = f"{self.name}'s {_PLACES[len(operands) - 1][i]} must be {self.domain[i].rule}"
+            place = _PLACES[len(operands) - 1][outside[0]]
+            thing = f"{self.name}'s {place} must be {self.domain[outside[0]].rule}"
         else:
             thing = f"{self.name}'s result must be a number that fits in a float64"
         return type(error)(f"{thing}, got {self.name}({', '.join(map(_shown, operands))}). {self.remedy}")
