@@ -15,9 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from micrograd_xor import value
 from micrograd_xor.ops import TABLE
-from micrograd_xor.value import Value, topological_order
+from micrograd_xor.value import Value, restored, topological_order
 
 FORMAT = "micrograd_xor graph"
 VERSION = 1
@@ -215,8 +214,8 @@ def _met() -> frozenset[Value]:
     return getattr(_copying, "nodes", frozenset())
 
 
-def _restore(_: list[Value] | None, *node: Any) -> Any:
-    return value.restored(*node)
+def _restore(_: list[Value] | None, *node: Any) -> Value:
+    return restored(*node)
 
 
 def _unsayable(node: Value) -> TypeError:
