@@ -78,8 +78,8 @@ def test_the_stable_loss_is_exact_where_sigma_saturates(logit, r):
 
 @given(case=networks())
 def test_both_losses_are_one_where_sigma_does_not_saturate(case):
-    x = dict(x1=1.0, x2=0.0, r=1.0)
-    assert close(open_form(case[1], **x).E.data, open_form(case[1], **x, stable=True).E.data, 1e-10)
+    pattern = (1.0, 0.0, 1.0)
+    assert close(open_form(case[1], *pattern).E.data, open_form(case[1], *pattern, stable=True).E.data, 1e-10)
 
 
 def test_the_paper_s_loss_is_strict_where_sigma_saturates():
@@ -119,7 +119,7 @@ def test_the_printed_weights_solve_xor():
 
 def test_nodes_bear_the_paper_s_names():
     form = open_form(PAPER_WEIGHTS.names(), 0.0, 1.0, 1.0)
-    names = "x1 x2 r u1 u2 b_z w11 w12 b1 w21 w22 b2 h1_bar h1 h2_bar h2 z_bar z E".split()
+    names = ["x1", "x2", "r", *parameter_names(2), "h1_bar", "h1", "h2_bar", "h2", "z_bar", "z", "E"]
     assert list(form.nodes()) == names
     assert [node.label for node in form.nodes().values()] == names
     assert form["h2_bar"] is form.h_bar[1]
