@@ -56,13 +56,15 @@ from micrograd_xor.ops import (
 from micrograd_xor.value import Value, compiled, topological_order
 
 if TYPE_CHECKING:
-    from micrograd_xor.compiler import compile
-    from micrograd_xor.derive import derive, derive_all, explain
-    from micrograd_xor.draw import draw
+    from micrograd_xor.compiler import compile as compile
+    from micrograd_xor.derive import derive as derive
+    from micrograd_xor.derive import derive_all as derive_all
+    from micrograd_xor.derive import explain as explain
+    from micrograd_xor.draw import draw as draw
 
 __version__ = "0.1.0"
 
-# Names whose modules are imported when they are first asked for: they need more than the standard library.
+# Imported when first asked for, and left out of `import *`: they need more than the standard library.
 _LATER = {
     "compile": "compiler",
     "derive": "derive",
@@ -79,18 +81,13 @@ __all__ = [
     "arcsin",
     "arctan",
     "binary_cross_entropy",
-    "compile",
     "compiled",
     "cos",
     "cosh",
     "derivative",
-    "derive",
-    "derive_all",
     "dot",
-    "draw",
     "erf",
     "exp",
-    "explain",
     "expm1",
     "gaussian",
     "gradient",
@@ -125,7 +122,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"micrograd_xor has no attribute {name!r}.")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{name} must have {error.name} installed, got none. Run: pip install 'micrograd-xor[study]'."
+        ) from error
 
 
 class _Package(ModuleType):
