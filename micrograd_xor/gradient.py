@@ -78,7 +78,9 @@ def jvp(outputs: Iterable[Value], wrt: Iterable[Value], tangents: Sequence[Opera
     """
     wrt, outputs = _nodes(wrt), _nodes(outputs, "outputs")
     if len(wrt) != len(tangents):
-        raise ValueError(f"tangents must be one for each of wrt, got {len(tangents)} for {len(wrt)}. Match them.")
+        raise ValueError(
+            f"tangents must be one for each of wrt, got {len(tangents)} for {len(wrt)}. Match their lengths."
+        )
     tangent: dict[Value, Operand] = dict(zip(wrt, tangents, strict=True))
     for node in _dependents(outputs, wrt):
         if node not in tangent:
