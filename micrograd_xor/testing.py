@@ -7,8 +7,9 @@ use nothing of the table's derivatives: only the values of a formula at points n
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -20,9 +21,6 @@ CONSTANTS = (2.0, 0.5, -1.5)
 _NUDGE = 0.01  # how far from a kink or an edge the operands of a random graph stay
 
 Formula = Callable[..., Value]
-
-
-# --- strategies -------------------------------------------------------------------------------
 
 
 def operands(op: Op, *, size: float = 100.0) -> SearchStrategy[tuple[float, ...]]:
@@ -42,26 +40,22 @@ def operands(op: Op, *, size: float = 100.0) -> SearchStrategy[tuple[float, ...]
         raise TypeError(f"op must be a row of the table, got {op!r}. Take one from micrograd_xor.ops.")
     if not 0.0 < size < math.inf:
         raise ValueError(f"size must be positive and finite, got {size!r}. 100.0 keeps powers away from overflow.")
-    domains = op.domain or (REALS,) * (op.arity or 0)
-    fixed = [st.tuples(*(_inside(domain, size) for domain in domains))]
-    free = [st.tuples(*[_inside(REALS, size)] * n) for n in (2, 4)]
-    return st.one_of(fixed if op.arity else free).filter(lambda at: _is_finite(op, at))
+    shapes = [op.domain or (REALS,) * op.arity] if op.arity else [(REALS,) * 2, (REALS,) * 4]
+    boxes = [st.tuples(*(_inside(domain, size) for domain in shape)) for shape in shapes]
+    return st.one_of(boxes).filter(lambda at: all(map(math.isfinite, _value_and_partials(op, at))))
 
 
 def _inside(domain: Domain, size: float) -> SearchStrategy[float]:
     return st.floats(max(domain.low, -size), min(domain.high, size)).filter(domain.contains)
 
 
-def _is_finite(op: Op, at: tuple[float, ...]) -> bool:
+def _value_and_partials(op: Op, at: tuple[float, ...]) -> list[float]:
+    """The row's value and its partials at a point, NaNs outside of its domain."""
     try:
-        return all(map(math.isfinite, _value_and_partials(op, at)))
+        out = op.evaluate(*at)
+        return [out, *(op.partial(i, at, out) for i in range(len(at)))]
     except (ValueError, ArithmeticError):
-        return False
-
-
-def _value_and_partials(op: Op, at: Sequence[float]) -> list[float]:
-    out = op.evaluate(*at)
-    return [out, *(op.partial(i, tuple(at), out) for i in range(len(at)))]
+        return [math.nan] * (len(at) + 1)
 
 
 @dataclass(frozen=True)
@@ -105,14 +99,11 @@ def graphs(rows: Iterable[Op] | None = None, *, inputs: int = 3, size: int = 12)
     >>> every_gradient_is_right()
     """
     chosen = tuple(TABLE.values() if rows is None else rows)
-    for row in chosen:
-        if not isinstance(row, Op):
-            raise TypeError(f"rows must hold rows of the table, got {row!r}. Take them from micrograd_xor.ops.")
+    if not all(isinstance(row, Op) for row in chosen):
+        raise TypeError(f"rows must hold rows of the table, got {chosen!r}. Take them from micrograd_xor.ops.")
     for thing, count in (("rows", len(chosen)), ("inputs", inputs), ("size", size)):
         if count < 1:
-            raise ValueError(
-                f"{thing} must be at least 1, got {count!r}. A graph has a leaf and may have an operation."
-            )
+            raise ValueError(f"{thing} must be at least 1, got {count!r}. A graph has a leaf and an operation.")
     widest = max(row.arity or 4 for row in chosen)
     registers = st.lists(st.integers(0, 63), min_size=widest, max_size=widest)
     steps = st.lists(st.tuples(st.sampled_from(chosen), registers), min_size=size // 2, max_size=size)
@@ -134,31 +125,25 @@ def _record(at: Sequence[float], recipe: Sequence[tuple[Op, Sequence[int]]]) -> 
     return Graph(inputs, output, tuple(steps))
 
 
-def _numbers(operands: Sequence[Operand]) -> list[float]:
-    return [x.data if isinstance(x, Value) else x for x in operands]
+def _numbers(operands: Iterable[Operand]) -> tuple[float, ...]:
+    return tuple(x.data if isinstance(x, Value) else x for x in operands)
 
 
-def _is_tame(row: Op, at: Sequence[float]) -> bool:
+def _is_tame(row: Op, at: tuple[float, ...]) -> bool:
     """Whether a straight line predicts the row on both sides of each operand, and no digits are lost in it."""
-    try:
-        out, *slopes = _value_and_partials(row, at)
-        bends = [
-            abs(row.evaluate(*_moved(at, i, h)) - out - h * slope) / (_NUDGE * max(1.0, abs(slope)))
-            for i, slope in enumerate(slopes)
-            for h in (_NUDGE, -_NUDGE)
-        ]
-    except (ValueError, ArithmeticError):
-        return False
-    sizes = [abs(x) for x in (out, *slopes) if x]
-    lost = [abs(slope * x) > 100.0 * abs(out) for slope, x in zip(slopes, at, strict=True)]
-    return all(1e-3 <= size <= 1e3 for size in sizes) and max(bends) <= 0.1 and not any(lost)
+    out, *slopes = _value_and_partials(row, at)
+    for i, (x, slope) in enumerate(zip(at, slopes, strict=True)):
+        for h in (_NUDGE, -_NUDGE):
+            bend = _value_and_partials(row, _moved(at, i, h))[0] - out - h * slope
+            if not abs(bend) <= 0.1 * _NUDGE * max(1.0, abs(slope)):  # a NaN is not tame either
+                return False
+        if abs(slope * x) > 100.0 * abs(out):
+            return False
+    return all(1e-3 <= abs(size) <= 1e3 for size in (out, *slopes) if size)
 
 
-def _moved(at: Sequence[float], i: int, h: float) -> list[float]:
-    return [*at[:i], at[i] + h, *at[i + 1 :]]
-
-
-# --- checks -----------------------------------------------------------------------------------
+def _moved(at: Sequence[float], i: int, h: float) -> tuple[float, ...]:
+    return (*at[:i], at[i] + h, *at[i + 1 :])
 
 
 def check_gradient(formula: Formula, *at: float, tolerance: float = 1e-6) -> None:
@@ -176,11 +161,11 @@ def check_gradient(formula: Formula, *at: float, tolerance: float = 1e-6) -> Non
     """
     inputs, output = _swept(formula, at)
     for i, x in enumerate(inputs):
-        slope = _slope(lambda *point: formula(*map(Value, point)).data, at, i)
-        if not slope.agrees(x.grad, tolerance):
+        numeric = _objection(lambda *point: formula(*map(Value, point)).data, at, i, x.grad, tolerance)
+        if numeric is not None:
             raise AssertionError(
-                f"∂f/∂{x.label} at {_where(inputs)} must be {slope.numeric:.10} (numeric), got {x.grad!r} (backward). "
-                + (" ".join(_suspects(output, tolerance)) or "Is a `.data` on the way?")
+                f"∂f/∂{x.label} at {_where(inputs)} must be {numeric:.10} (numeric), got {x.grad!r} (backward). "
+                + (" ".join(dict.fromkeys(_suspects(output, tolerance))) or "Is a `.data` on the way?")
             )
 
 
@@ -222,22 +207,19 @@ def _both_sides(f: Callable[[float], float], scale: float) -> list[tuple[float, 
     return sides
 
 
-class _Slope(NamedTuple):
-    numeric: float
-    left: float
-    right: float
-    noise: float
-
-    def agrees(self, partial: float, tolerance: float) -> bool:
-        slack = tolerance * abs(self.numeric) + self.noise
-        low, high = sorted((self.left, self.right))
-        return abs(partial - self.numeric) <= slack or low - slack <= partial <= high + slack
-
-
-def _slope(f: Callable[..., float], at: Sequence[float], i: int) -> _Slope:
-    """f's slope by operand i: from the left, from the right, and by Ridders' method, which needs no step size."""
+def _objection(f: Callable[..., float], at: Sequence[float], i: int, slope: float, tolerance: float) -> float | None:
+    """The numeric slope of f by operand i, where `slope` is another and not between those of the sides of a kink."""
     here, scale = f(*at), max(1.0, abs(at[i]))
     sides = _both_sides(lambda h: f(*_moved(at, i, h)), scale)
+    numeric = _extrapolated(sides)
+    slack = tolerance * abs(numeric) + 1e-9 * abs(here) / scale
+    h, after, before = sides[-1]
+    left, right = (here - before) / h, (after - here) / h
+    return None if min(left, right, numeric) - slack <= slope <= max(left, right, numeric) + slack else numeric
+
+
+def _extrapolated(sides: Sequence[tuple[float, float, float]]) -> float:
+    """The slope at step 0 by Ridders' method: of all extrapolations the one that its neighbours confirm best."""
     best, error, coarser = math.nan, math.inf, list[float]()
     for h, after, before in sides:
         finer = [(after - before) / (2.0 * h)]
@@ -247,19 +229,20 @@ def _slope(f: Callable[..., float], at: Sequence[float], i: int) -> _Slope:
             if change < error:
                 best, error = finer[-1], change
         coarser = finer
-    return _Slope(best, (here - before) / h, (after - here) / h, 1e-9 * abs(here) / scale)
+    return best
 
 
 def _suspects(output: Value, tolerance: float) -> Iterator[str]:
     """The local partials below output that differ from their own row's slope, and the operations that have no row."""
     for node in topological_order(output):
-        if node.args and node.op is None:
-            yield f"Look at your own operation {node._op!r}, whose result is {node.data!r}."
-        for i, x in enumerate(node.args if node.op else ()):
-            if isinstance(x, Value) and node.op:
-                slope = _slope(node.op.value, _numbers(node.args), i)
-                if not slope.agrees(node.partials[i], tolerance):
-                    yield f"Look at {node.op}, partial {i}: {slope.numeric:.10} (numeric), got {node.partials[i]!r}."
+        for i, (x, partial) in enumerate(zip(node.args, node.partials, strict=True)):
+            if node.op is None:
+                yield f"Look at your own operation {node._op!r}, whose result is {node.data!r}."
+            elif isinstance(x, Value):
+                with suppress(ValueError):  # an operand at the edge of the row's domain
+                    numeric = _objection(node.op.value, _numbers(node.args), i, partial, tolerance)
+                    if numeric is not None:
+                        yield f"Look at {node.op}, partial {i}: {numeric:.10} (numeric), got {partial!r}."
 
 
 def _swept(formula: Formula, at: Sequence[float]) -> tuple[list[Value], Value]:

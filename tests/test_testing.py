@@ -195,6 +195,8 @@ def test_the_row_to_blame_is_named():
 def test_an_operation_of_ones_own_and_a_lost_operand_are_suspected():
     with pytest.raises(AssertionError, match=r"Look at your own operation '', whose result is 9\.0\."):
         check_gradient(wrong_square, 3.0)
+    with pytest.raises(AssertionError, match=r"\(numeric\), got nan \(backward\)"):
+        check_gradient(lambda x: ops.sqrt(x * x) * x, 0.0)
     with pytest.raises(AssertionError, match=r"Is a `\.data` on the way\?"):
         check_gradient(lambda x, y: x * y.data, 3.0, 2.0)
 

@@ -68,7 +68,7 @@ def test_an_inline_body_is_its_row(name, data):
     assert bits(f(a, y)) == bits(row(a, y))
     assert f(x, b).args == (x, b)
     assert f(a, y).args == (a, y)
-    if name != "pow":  # x**x has another domain
+    if name not in ("div", "pow"):  # x/x and x**x have another domain
         assert bits(f(x, x)) == bits(row(x, x))
 
 
@@ -442,9 +442,7 @@ def test_children_and_local_grads_must_fit():
         TypeError, match=r"Value's children must be Values, got 2\.0\. Wrap a constant in Value first\."
     ):
         Value(1.0, (x, 2.0), "own")
-    with pytest.raises(
-        ValueError, match=r"Value's local_grads must be one a child, got 2 for 1\. Add the missing ones\."
-    ):
+    with pytest.raises(ValueError, match=r"Value's local_grads must be one a child, got 2 for 1\."):
         Value(1.0, (x,), (1.0, 2.0))
     with pytest.raises(TypeError, match="A local grad must be a real number"):
         Value(1.0, (x,), ("a",))
