@@ -1,0 +1,226 @@
+"""The elementary functions in vector lanes, as formulas on `Vector`s, inlined wherever a program uses them.
+
+Each of `INLINED` is within 2 ulp of the correctly rounded result on the whole line, for any number of lanes, with or
+without fused multiply-add. (The platforms' vector libraries are not: glibc's vector exp and sin err by more than 3.)
+The rows of `FROM_LIBM` call the C library lane by lane.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from micrograd_xor.vector_code import Code, Vector, vector_name
+
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # k ln2_high is exact for |k| < 2^20
+_ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which its low bits then hold
+_ONE = 0x3FF0000000000000  # the bits of 1.0
+_ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
+
+
+def polynomial(coefficients: Sequence[float], x: Vector) -> Vector:
+    """Σ coefficients[i] xⁱ by Estrin's scheme: halves in parallel, for the sake of the latency."""
+    terms: list[Any] = list(coefficients)
+    while len(terms) > 2:
+        odd = [terms.pop()] if len(terms) % 2 else []
+        terms = [x.code.fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=True)] + odd
+        x = x * x
+    low, high = terms
+    return x.code.fma(x, high, low)
+
+
+def _clamped(x: Vector, low: float, high: float) -> Vector:
+    """x, between low and high; a NaN stays."""
+    code = x.code
+    x = code.select(x < low, low, x)
+    return code.select(x > high, high, x)
+
+
+def _power_of_2(k: Vector) -> Vector:
+    """2 to a whole number, given as the bits of a double whose low bits hold it."""
+    code = k.code
+    return code.from_bits(code.binary("add", code.binary("shl", k, 52), _ONE))
+
+
+def _reduced(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """The whole k nearest to x / ln 2, plus `_ROUND`; r = x - k ln 2; and what exp(r) has beyond 1 + r."""
+    code = x.code
+    shifted = code.fma(x, 1.0 / math.log(2.0), _ROUND)
+    k = shifted - _ROUND
+    high = code.fma(k, -_LN2_HIGH, x)
+    r = code.fma(k, -_LN2_LOW, high)
+    lost = code.fma(k, -_LN2_LOW, high - r)
+    series = polynomial([1.0 / math.factorial(i) for i in range(2, 14)], r)
+    return shifted, r, code.fma(r * r, series, lost)
+
+
+def _exp(x: Vector) -> tuple[Vector, Vector]:
+    """exp(x) and what its rounding lost. The power of 2 comes in two factors: the ends of the range are beyond one."""
+    code = x.code
+    shifted, r, rest = _reduced(_clamped(x, -746.0, 710.0))
+    half = code.fma(shifted - _ROUND, 0.5, _ROUND)
+    k, first = code.bits(shifted), code.bits(half)
+    powers = _power_of_2(first), _power_of_2(code.binary("sub", k, first))
+    high, low = _sum(1.0, r, rest)
+    return high * powers[0] * powers[1], low * powers[0] * powers[1]
+
+
+def exp(x: Vector) -> Vector:
+    """2^k exp(r)."""
+    return _exp(x)[0]
+
+
+def expm1(x: Vector) -> Vector:
+    """2^k - 1 + 2^k (exp(r) - 1), all of it halved until the end, for 2^1024 overflows."""
+    code = x.code
+    shifted, r, rest = _reduced(_clamped(x, -60.0, 710.0))
+    half = _power_of_2(code.binary("sub", code.bits(shifted), 1))
+    result = 2.0 * _sum(half - 0.5, half * r, half * rest)[0]
+    return code.select(abs(x) < 2.0**-54, x, result)
+
+
+def _sum(large: Any, small: Vector, rest: Vector) -> tuple[Vector, Vector]:
+    """large + small + rest, rounded once, and what that lost; large is 0 or larger than small, and that than rest."""
+    total = large + small
+    rest = small - (total - large) + rest
+    result = total + rest
+    return result, rest - (result - total)
+
+
+def sigmoid(x: Vector) -> Vector:
+    """σ(x) from σ(-|x|), which the derivative's σ(-x) shares."""
+    code = x.code
+    tail = code.call("sigmoid_tail", abs(x))
+    return code.select(x > 0.0, 1.0 - tail, tail)
+
+
+def sigmoid_tail(x: Vector) -> Vector:
+    """σ(-x) = e / (1 + e) of e = exp(-x), x ≥ 0, corrected for what the roundings of e and 1 + e lost."""
+    e, lost = _exp(-x)
+    below = 1.0 + e
+    tail = e / below
+    return tail + (lost - tail * (e - (below - 1.0) + lost)) * (1.0 - tail)
+
+
+def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """k, 2^-k and m = 2^-k x in [√½, √2), for a normal positive x."""
+    code = x.code
+    bits = code.bits(x)
+    biased = code.binary("lshr", code.binary("add", bits, (1023 << 52) + _ONE - _ROOT_HALF), 52)  # k + 2046
+    k = code.let(code.real, f"sitofp {code.binary('sub', biased, 2046)} to {code.real}")
+    unscale = code.binary("sub", _ONE + (2046 << 52), code.binary("shl", biased, 52))
+    m = code.binary("add", code.binary("sub", unscale, _ONE), bits)
+    return k, code.from_bits(unscale), code.from_bits(m)
+
+
+# the minimax polynomial of FreeBSD's log (Sun Microsystems, 1993): log(1 + f) = 2s + s³ P(s²), s = f / (2 + f)
+_LOG = (
+    6.666666666666735130e-01,
+    3.999999999940941908e-01,
+    2.857142874366239149e-01,
+    2.222219843214978396e-01,
+    1.818357216161805012e-01,
+    1.531383769920937332e-01,
+    1.479819860511658591e-01,
+)
+
+
+def _log(k: Vector, f: Vector, s: Vector, tail: Any) -> Vector:
+    """k ln 2 + log(1 + f) + tail."""
+    code = f.code
+    half_square = 0.5 * f * f
+    square = s * s
+    series = square * polynomial(_LOG, square)
+    small = code.fma(s, half_square + series, code.fma(k, _LN2_LOW, tail))
+    return code.fma(k, _LN2_HIGH, f - (half_square - small))
+
+
+def _with_edges(x: Vector, edge: float, result: Vector) -> Vector:
+    """A logarithm's result: -inf at its edge, NaN below it, x itself where x is inf or NaN."""
+    code = x.code
+    result = code.select(x < math.inf, result, x)
+    below = code.select(code.compare("oeq", x, edge), -math.inf, math.nan)
+    return code.select(code.compare("ole", x, edge), below, result)
+
+
+def log(x: Vector) -> Vector:
+    """The logarithm of x = 2^k m; subnormal numbers are scaled up first."""
+    code = x.code
+    tiny = x < 2.0**-1022
+    k, _, m = _split(code.select(tiny, x * 2.0**54, x))
+    f = m - 1.0
+    k = k - code.select(tiny, 54.0, 0.0)
+    return _with_edges(x, 0.0, _log(k, f, f / (2.0 + f), 0.0))
+
+
+def log1p(x: Vector) -> Vector:
+    """The logarithm of u = 1 + x, plus what the rounding of u lost."""
+    code = x.code
+    u = 1.0 + x
+    lost = code.select(x < 1.0, x - (u - 1.0), 1.0 - (u - x))
+    k, unscale, m = _split(u)
+    alone = code.compare("oeq", k, 0.0)
+    f = code.select(alone, x, m - 1.0)
+    s = f / (2.0 + f)
+    reciprocal = polynomial((1.0, -2.0, 2.0, -2.0), s)  # of 1 + f, near enough for a correction
+    tail = code.select(alone, 0.0, code.select(x < 2.0**60, lost * unscale * reciprocal, 0.0))
+    result = code.select(abs(x) < 2.0**-54, x, _log(k, f, s, tail))
+    return _with_edges(x, -1.0, result)
+
+
+def tanh(x: Vector) -> Vector:
+    """-t / (2 + t) of t = exp(-2|x|) - 1, corrected for the rounding of 2 + t; above ½, 1 minus its distance from 1."""
+    code = x.code
+    t = expm1(-2.0 * abs(x))
+    high = t < -2.0 / 3.0
+    below = 2.0 + t
+    ratio = code.select(high, 2.0 * (1.0 + t), t) / below
+    exact = ratio - ratio * (t - (below - 2.0)) * 0.5 * (1.0 - ratio)
+    return code.call("llvm.copysign", code.select(high, 1.0 - ratio, exact), x)
+
+
+INLINED: dict[str, Callable[[Vector], Vector]] = {
+    "exp": exp,
+    "expm1": expm1,
+    "log": log,
+    "log1p": log1p,
+    "tanh": tanh,
+    "sigmoid_tail": sigmoid_tail,
+}
+
+FROM_LIBM = {
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "erf": "erf",
+    "pow": "pow",
+}
+
+
+def definition(name: str, lanes: int, attributes: str) -> tuple[str, dict[str, str]]:
+    """A row's function in all lanes as a whole LLVM definition, and what it calls, as `Code.called`."""
+    code = Code(lanes)
+    operands = [Vector(code, f"%{x}", code.real) for x in ("xy" if name == "pow" else "x")]
+    result = INLINED[name](*operands) if name in INLINED else _lane_by_lane(FROM_LIBM[name], operands)
+    arguments = ", ".join(map(str, operands))
+    head = f"define internal {code.real} {vector_name(name, lanes)}({arguments}) {attributes} {{"
+    body = ["entry:", *code.lines, f"ret {result}", "}"]
+    return "\n".join([*_declared(name, len(operands)), head, *body]), code.called
+
+
+def _declared(name: str, operands: int) -> list[str]:
+    return [f"declare double @{FROM_LIBM[name]}({', '.join(['double'] * operands)})"] if name in FROM_LIBM else []
+
+
+def _lane_by_lane(name: str, operands: Sequence[Vector]) -> Vector:
+    code = operands[0].code
+    result = Vector(code, "poison", code.real)
+    for i in range(code.lanes):
+        scalars = [str(code.let("double", f"extractelement {x}, i64 {i}")) for x in operands]
+        y = code.let("double", f"call double @{name}({', '.join(scalars)})")
+        result = code.let(code.real, f"insertelement {result}, {y}, i64 {i}")
+    return result
