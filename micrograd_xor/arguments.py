@@ -41,13 +41,13 @@ def columns_of(names: Sequence[str], columns: Sequence[ArrayLike], named: Mappin
         raise TypeError(f"A column must be given once, got {twice[0]!r} by position and by name. Drop one.")
     positional = [float64(column, name) for column, name in zip(columns, names, strict=False)]
     arrays = positional + chosen(names[len(columns) :], named)
-    lengths = {array.shape[0]: name for array, name in zip(arrays, names, strict=True) if _is_column(array, name)}
-    if len(lengths) > 1:
-        (rows, name), (others, other) = list(lengths.items())[:2]
-        raise ValueError(
-            f"Columns must have the same length, got {rows} for {name!r} and {others} for {other!r}. Trim."
-        )
-    rows = next(iter(lengths), 1)
+    lengths = {name: len(array) for array, name in zip(arrays, names, strict=True) if _is_column(array, name)}
+    first, rows = next(iter(lengths.items()), ("", 1))
+    for name, others in lengths.items():
+        if others != rows:
+            raise ValueError(
+                f"Columns must have the same length, got {rows} for {first!r} and {others} for {name!r}. Trim one."
+            )
     return tuple([array if array.ndim else np.full(rows, array) for array in arrays])
 
 

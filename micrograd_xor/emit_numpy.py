@@ -41,17 +41,19 @@ SPELLING |= {name: f"xp.{name}({{}})" for name in _NAMES}
 
 # erf(x) / x by powers of x², for |x| <= 1, and erfc(x) exp(x²) by powers of (x - 2) / (x + 2), for 1 <= x <= 6:
 # Chebyshev interpolations of mpmath's functions; the rounding of exp(-x²) is harmless beside 1.
+# fmt: off
 _NEAR = (
-    (1.1283791670955126, -0.37612638903183543, 0.11283791670945006, -0.02686617064323777, 0.0052239776071164225)
-    + (-0.0008548325975389692, 0.00012055294904839707, -1.492473690741966e-05, 1.6447424703317362e-06)
-    + (-1.6208483801871705e-07, 1.3720064546777686e-08, -7.795898827002142e-10)
+    1.1283791670955126, -0.37612638903183543, 0.11283791670945006, -0.02686617064323777, 0.0052239776071164225,
+    -0.0008548325975389692, 0.00012055294904839707, -1.492473690741966e-05, 1.6447424703317362e-06,
+    -1.6208483801871705e-07, 1.3720064546777686e-08, -7.795898827002142e-10,
 )
 _FAR = (
-    (0.2553956763105057, -0.4271858474139585, 0.24165819424248763, -0.07897858101571269, 0.0037328924016564484)
-    + (0.006997461739200575, -0.0008471431229415333, -0.0009819771114740715, 4.355265359817883e-05)
-    + (0.00017436477257256738, 2.7560352756678313e-05, -2.7640727821912852e-05, -1.4166339069117108e-05)
-    + (1.859427387429402e-06, 4.146302183268488e-06, -2.22812957637235e-07)
+    0.2553956763105057, -0.4271858474139585, 0.24165819424248763, -0.07897858101571269, 0.0037328924016564484,
+    0.006997461739200575, -0.0008471431229415333, -0.0009819771114740715, 4.355265359817883e-05,
+    0.00017436477257256738, 2.7560352756678313e-05, -2.7640727821912852e-05, -1.4166339069117108e-05,
+    1.859427387429402e-06, 4.146302183268488e-06, -2.22812957637235e-07,
 )
+# fmt: on
 
 
 def _erf(x: Any) -> Any:
@@ -127,7 +129,7 @@ def _literal(constant: float) -> str:
 
 
 class Kernel:
-    """The tape as a numpy function of float64 arrays; `bind` and `train` are described in `compiler`."""
+    """The tape as a numpy function of float64 arrays; `bind` and `train` are described in `backend`."""
 
     def __init__(self, tape: Tape, parameters: int) -> None:
         self.function = _function(tape)
@@ -154,13 +156,12 @@ class Kernel:
             for out in outs if reduce == "mean" else ():
                 out /= rows
 
-        return accumulate if reduce else store
+        return _silent(accumulate if reduce else store)
 
     def _outputs(self, theta: Array, columns: Sequence[Array], block: slice) -> tuple[Any, ...]:
         """The outputs on one block: arrays or numbers that broadcast to (K, rows of the block)."""
         parameters = theta[0] if len(theta) == 1 else theta.T[:, :, None]
-        with np.errstate(all="ignore"):
-            return self.function(np, *parameters, *[column[block] for column in columns])
+        return self.function(np, *parameters, *[column[block] for column in columns])
 
     def train(
         self,
@@ -176,19 +177,32 @@ class Kernel:
         value, gradient = np.empty((len(theta), 1)), np.empty_like(theta)
         evaluate = self.bind(theta, columns, (value, gradient), reduce)
         move = _function(update)
-        for s in range(losses.shape[1]):
-            evaluate()
-            losses[:, s] = value[:, 0]
-            with np.errstate(all="ignore"):
-                theta[:], *moved = move(np, theta, gradient, *state, float(first + s))
-            for slot, new in zip(state, moved, strict=True):
-                slot[:] = new
+
+        def steps() -> None:
+            for s in range(losses.shape[1]):
+                evaluate()
+                losses[:, s] = value[:, 0]
+                theta[:], *moved = move(np, theta, gradient, *state, np.float64(first + s))
+                for slot, new in zip(state, moved, strict=True):
+                    slot[:] = new
+
+        _silent(steps)()
 
 
 def _function(tape: Tape) -> Callable[..., tuple[Any, ...]]:
     namespace: dict[str, Any] = {}
     exec(compile(source(tape), "<tape>", "exec"), namespace)  # noqa: S102  # spellings and numbers, no text of others
     return namespace["program"]  # type: ignore[no-any-return]
+
+
+def _silent(run: Callable[[], None]) -> Callable[[], None]:
+    """run, where infinities and NaN are results and not warnings."""
+
+    def silent() -> None:
+        with np.errstate(all="ignore"):
+            run()
+
+    return silent
 
 
 def _block(networks: int) -> int:
