@@ -79,4 +79,4 @@ def well_conditioned(leaves, hidden):
 
 def close(x, y, relative=1e-12):
     """Whether x is y within the relative error, or both are so small that float64's own range ends."""
-    return math.isclose(x, y, rel_tol=relative, abs_tol=1e-300)
+    return math.isclose(x, y, rel_tol=relative, abs_tol=1e-320)

@@ -1,6 +1,8 @@
 """Gradient descent through the engine, against the same descent in numpy; what a run keeps; how it ends early."""
 
 import math
+import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -97,6 +99,34 @@ def test_ctrl_c_returns_what_is_there(monkeypatch, interrupt, at):
     assert history.losses.shape == (at + 1,)
     assert list(history.snapshots) == [i for i in (0, 3) if i <= at]
     np.testing.assert_allclose(history.losses[-1], loss(history.final), rtol=1e-12)
+
+
+def interrupted_at(line):
+    """A run with Ctrl-C at the given line event of `train` itself."""
+    events = iter(range(line))
+
+    def lines(_frame, event, _):
+        if event == "line" and next(events, None) is None:
+            raise KeyboardInterrupt
+        return lines
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, *_: lines if frame.f_code is train.__code__ else None)
+    try:
+        return train(Weights.random(1, seed=0), iterations=3, record=[1], progress=lambda *_: None)
+    finally:
+        sys.settrace(before)
+
+
+def test_ctrl_c_at_any_line_leaves_weights_that_fit_the_last_loss():
+    lengths = set()
+    for line in range(60):
+        with suppress(KeyboardInterrupt):
+            history = interrupted_at(line)
+            lengths.add(len(history.losses))
+            np.testing.assert_allclose(history.losses[-1], loss(history.final), rtol=1e-12)
+            assert list(history.snapshots) == [1] * (len(history.losses) > 1)
+    assert lengths == {1, 2, 3, 4}
 
 
 def test_ctrl_c_before_anything_is_there_is_passed_on(monkeypatch):
