@@ -8,7 +8,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops, topological_order
-from micrograd_xor.ops import TABLE, Op
+from micrograd_xor.ops import TABLE, Domain, Op
 from micrograd_xor.testing import CONSTANTS, check_gradient, graphs, operands, taylor_order
 
 EVERY_ROW = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
@@ -37,6 +37,21 @@ def test_operands_lie_in_the_domain_and_give_finite_numbers(row, data):
 )
 def test_operands_include_the_edges(row, edge):
     find(operands(row), lambda at: at[0] == edge, settings=SEARCH)
+
+
+@pytest.fixture(scope="module")
+def gap():
+    domain = (Domain("other than 0", hole=0.0), Domain("between 0 and 1", low=0.0, high=1.0, closed=False))
+    yield Op("gap", "gap", lambda x, y: x + y, (lambda *_: 1.0,) * 2, domain)
+    del TABLE["gap"]
+
+
+@given(data=st.data())
+@settings(max_examples=200)
+def test_operands_leave_out_a_hole_and_an_open_edge(gap, data):
+    x, y = data.draw(operands(gap))
+    assert x != 0.0
+    assert 0.0 < y < 1.0
 
 
 @pytest.mark.parametrize("wrong", ["sin", math.sin, None], ids=repr)
@@ -160,6 +175,10 @@ def test_a_wrong_gradient_is_named_with_its_place_and_its_numeric_side(formula, 
     with pytest.raises(AssertionError, match=rf"{re.escape(text)}.* \(numeric\), got .* \(backward\)\. "):
         check_gradient(formula, *at)
     assert taylor_order(formula, *at) == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_numeric_side_has_ten_digits():
+    check_gradient(lambda x, y: ops.sin(x * y) * ops.exp(x), 1.0, 2.0, tolerance=1e-10)
 
 
 @given(graphs())
