@@ -337,6 +337,8 @@ class Value:
         try:
             PyObject_GenericSetAttr(self, name, value)
         except AttributeError:
+            if hasattr(Value, name):  # a property that cannot be set
+                raise
             _attributes(self)[name] = value
 
     def __reduce__(self):

@@ -446,3 +446,9 @@ def test_children_and_local_grads_must_fit():
         Value(1.0, (x,), (1.0, 2.0))
     with pytest.raises(TypeError, match="A local grad must be a real number"):
         Value(1.0, (x,), ("a",))
+
+
+@pytest.mark.parametrize("name", ["op", "args", "partials", "_op", "_children", "_prev", "_local_grads"])
+def test_what_was_recorded_cannot_be_assigned(name):
+    with pytest.raises(AttributeError):
+        setattr(Value(1.0) * 2, name, None)
