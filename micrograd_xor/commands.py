@@ -183,15 +183,19 @@ def _check_file(path: Path) -> None:
 def _progress() -> Iterator[experiments.Progress]:
     """A bar for each name that it is told of."""
     columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console) as bars:
+    bars, tasks = Progress(*columns, console=console), dict[str, TaskID]()
 
-        def told(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done)
+    def told(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            bars.start()
+            tasks[name] = bars.add_task(name, total=total)
+        bars.update(tasks[name], completed=done)
 
+    try:
         yield told
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def _print_partials(comparisons: list[Comparison], refusal: str = "") -> None:

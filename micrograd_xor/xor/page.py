@@ -79,8 +79,8 @@ def _partials(content: Content) -> str:
         f'<p class="{state}">{agreement(comparisons)}</p>\n'
         "<p>L: local partials, T: totals, C: the compact form. The numbers are those at x = (1, 1); the difference is "
         "the largest relative one over the four patterns, and over the reverse sweep and the derivative as a graph. "
-        "Above 1e-12 it is rounding in z − r, 1 − z or 1 − h of the closed form, where these cancel: the engine takes "
-        "1 − σ(x) as σ(−x), which does not.</p>\n"
+        "Above 1e-12 it is rounding where a σ saturates: 1 − z cancels in the paper's E, z − r and 1 − h in its closed "
+        "forms, and then so many digits are all that float64 can keep.</p>\n"
         + _table(
             ("id", "partial", "closed form", "by the engine", "by the form", "difference"),
             list(map(_comparison, comparisons)),

@@ -114,7 +114,7 @@ def picture(
 ) -> Drawing:
     """The graph of the open form for one (x1, x2, r) after its reverse sweep, a frame around each layer.
 
-    `stable` draws E taken from z̄. ValueError as `open_form` and `draw`.
+    `stable` draws E taken from z̄, which no saturation makes infinite. ValueError as `open_form` and `draw`.
 
     >>> from micrograd_xor.xor.compact_form import PAPER_WEIGHTS
     >>> "hidden layer" in picture(PAPER_WEIGHTS).dot
@@ -123,7 +123,7 @@ def picture(
     form = open_form(weights.names(), *pattern, stable=stable)
     form.E.backward()
     layers = {"hidden layer": [*form.h_bar, *form.h], "output": [form.z_bar, form.z]}
-    return draw(form.E, partials=partials, intermediates=False, clusters=layers)
+    return draw(form.E, form.z, partials=partials, intermediates=False, clusters=layers)
 
 
 def printed(weights: Weights) -> str:
