@@ -111,8 +111,8 @@ def run(text, names):
     return result
 
 
-@given(graphs())
-@settings(max_examples=40)
+@given(graphs() | graphs([ops.sub, ops.sin]))
+@settings(max_examples=60)
 def test_graphs_are_well_conditioned(graph):
     for node in topological_order(graph.output):
         assert all(d == 0.0 or 1e-3 <= abs(d) <= 1e3 for d in node.partials)
@@ -177,8 +177,8 @@ def test_a_wrong_gradient_is_named_with_its_place_and_its_numeric_side(formula, 
     assert taylor_order(formula, *at) == pytest.approx(1.0, abs=0.1)
 
 
-def test_the_numeric_side_has_ten_digits():
-    check_gradient(lambda x, y: ops.sin(x * y) * ops.exp(x), 1.0, 2.0, tolerance=1e-10)
+def test_the_numeric_side_has_twelve_digits_where_nothing_rounds():
+    check_gradient(lambda x: ops.sin(30.0 * x), 0.0, tolerance=1e-12)
 
 
 @given(graphs())

@@ -12,7 +12,7 @@ from exact import slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograd_xor import Value, ops, topological_order
+from micrograd_xor import Value, compiled, ops, topological_order
 from micrograd_xor.testing import graphs, operands
 
 OPERATORS = {
@@ -335,6 +335,24 @@ def test_a_backward_that_raises_leaves_the_graph_in_order():
     x.grad = y.grad = 0.0
     out.backward()
     assert (x.grad, y.grad, own.grad) == (6.0, 2.0, 6.0)
+
+
+@pytest.mark.skipif(compiled, reason="a compiled sweep calls nothing that a test could interrupt")
+def test_an_interrupted_sweep_leaves_the_graph_in_order(monkeypatch):
+    [x] = leaves(2.0)
+    square = x * x
+    out = ops.total([square, square]) * square
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("micrograd_xor.value._sweep_wide", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            out.backward()
+    x.grad = 0.0
+    out.backward()
+    assert x.grad == 8 * 2.0**3
 
 
 def test_a_backward_may_sweep_another_graph():
