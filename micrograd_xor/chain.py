@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import sympy
 
-from micrograd_xor.equations import OPERATIONS, Equations
+from micrograd_xor.equations import Equations
 from micrograd_xor.notation import Notation
 from micrograd_xor.symbolic import multiplied
-from micrograd_xor.typeset import Formula
+from micrograd_xor.typeset import Formula, length
 from micrograd_xor.value import Value
 
+OPERATIONS = 30  # an adjoint of more operations, each use counted, gets a name of its own
 PATHS = 1000  # of a derivative along more paths the steps are not listed
 
 
@@ -85,7 +86,7 @@ class Chain:
         reached, ways = {upper}, {}
         for node in named:
             if node in reached and node is not lower:
-                ways[node] = [x for x in equations.rules(node) if x in dependent]
+                ways[node] = [x for x in equations.below(node) if x in dependent]
                 reached.update(ways[node])
         return cls(equations, upper, lower, of, ways if upper in dependent else {})
 
@@ -151,7 +152,7 @@ class Chain:
     def _shared(self, shares: list[Any], uses: int) -> Any:
         """An adjoint, or a fresh name for it where it would be too long to write as often as it is used."""
         adjoint = shares[0] if len(shares) == 1 else self.equations.tidy(sympy.Add(*shares))
-        if adjoint.count_ops() * uses <= OPERATIONS:
+        if length(adjoint) * uses <= OPERATIONS:
             return adjoint
         name = self.equations.name(adjoint)
         self.rank[name] = -1  # it stands for the upper part of the chain
@@ -174,7 +175,7 @@ class Chain:
         formula = self.equations.positive(self.equations.partial(node, x))
         return Partial(
             Heading(self._name(node), (self.equations.symbols[x].name,)),
-            self.formula(self.equations.rules(node)[x]),
+            self.formula(self.equations.rule(node, x)),
             self.formula(formula),
             float(self.equations.evaluate(formula, {})),
         )

@@ -16,6 +16,7 @@ from micrograd_xor.chain import Chain, Heading, Path
 from micrograd_xor.equations import Equations
 from micrograd_xor.notation import LATEX, TEXT, Notation
 from micrograd_xor.ops import number
+from micrograd_xor.symbolic import native
 from micrograd_xor.typeset import Formula
 from micrograd_xor.value import Value
 
@@ -42,7 +43,8 @@ class Derivation:
     @property
     def expression(self) -> Any:
         """The closed form in SymPy; 0 where the one node does not depend on the other."""
-        return self.chain.equations.written_out(self.formula.expression) if self.expand else self.formula.expression
+        x = self.formula.expression
+        return native(self.chain.equations.written_out(x) if self.expand else x)
 
     @property
     def text(self) -> str:
@@ -211,7 +213,7 @@ def derive_all(root: Value) -> Derivations:
         Chain(equations, node, x, name[node], {node: [x]})
         for node in equations.order
         if node in name and node.op is not None
-        for x in equations.rules(node)
+        for x in equations.below(node)
     ]
     total = [Chain.between(equations, root, x, name[root]) for x in equations.symbols if x is not root]
     return Derivations(_table(local), _table(total))

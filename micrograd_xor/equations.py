@@ -7,19 +7,32 @@ ours is where to stop and which way round to write a difference: 1 - h, not h - 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
 import sympy
 
-from micrograd_xor.symbolic import DEEPEST, LONGEST, Term, compiled, expression, fits, has_both_signs, multiplied, usual
-from micrograd_xor.typeset import Formula, is_negative
+from micrograd_xor.ops import Op
+from micrograd_xor.symbolic import (
+    DEEPEST,
+    LONGEST,
+    Term,
+    evaluate,
+    expression,
+    fits,
+    has_both_signs,
+    multiplied,
+    rule,
+    textbook_rule,
+    usual,
+)
+from micrograd_xor.typeset import Formula, is_negative, length
 from micrograd_xor.value import Operand, Value, topological_order
 
-NODES = 20_000  # the largest graph that is turned into formulas: about half a minute
-OPERATIONS = 60  # a formula of more operations, each use counted, gets a name of its own: t1, t2, ...
-FACTORED = 80  # a formula of more operations is not factored, which may take minutes
+NODES = 10_000  # the largest graph that is turned into formulas: about ten seconds
+OPERATIONS = 20  # a formula of more operations, each use counted, gets a name of its own: t1, t2, ...
+FACTORED = 24  # a longer formula is not factored, which may take minutes
 
 
 class Equations:
@@ -46,8 +59,7 @@ class Equations:
         self._size: dict[Value, int] = {}
         self._sums: set[Any] = set()
         self._known: dict[Any, Any] = {}
-        self._identities: dict[Any, list[tuple[Any, Any]]] = defaultdict(list)
-        self._rules: dict[Value, dict[Value, Any]] = {}
+        self._sweeps: dict[Value, dict[Value, Any]] = {}
         self._partials: dict[tuple[Value, Value], Any] = {}
         uses = Counter(x for node in self.order for x in _operands(node))
         for node in self.order:
@@ -60,25 +72,27 @@ class Equations:
         self.definition[symbol] = formula
         return symbol
 
-    def rules(self, node: Value) -> dict[Value, Any]:
-        """The partials of a node by the named nodes it is a formula of, as the rules give them."""
-        if node not in self._rules:
-            self._rules[node] = self._sweep(node)
-        return self._rules[node]
+    def below(self, node: Value) -> list[Value]:
+        """The named nodes of a node's formula, in the order of recording."""
+        return list(self._swept(node))
+
+    def rule(self, node: Value, by: Value) -> Any:
+        """The partial of a node by a named one of its formula, as the table's rules give it."""
+        return self._oriented(self._sweep(node, rule)[by])
 
     def partial(self, node: Value, by: Value) -> Any:
-        """The partial of a node by a named one that its formula holds, simplified."""
+        """The partial of a node by a named one of its formula, simplified."""
         if (node, by) not in self._partials:
-            self._partials[node, by] = self.tidy(self.rules(node)[by])
+            self._partials[node, by] = self.tidy(self._swept(node)[by])
         return self._partials[node, by]
 
     def tidy(self, x: Any) -> Any:
         """The shortest of a few equal forms, in the textbook's functions, with 1 - h and not h - 1."""
         x = self._textbook(x)
         forms = [x]
-        if 1 < x.count_ops() <= FACTORED:
+        if 1 < length(x) <= FACTORED:
             forms += [sympy.factor_terms(x), sympy.factor(x)]
-        return min(map(self._oriented, forms), key=lambda form: form.count_ops())
+        return min(map(self._oriented, forms), key=length)
 
     def positive(self, x: Any) -> Any:
         """x without a leading minus, where turning a difference of its product around takes it away."""
@@ -116,11 +130,15 @@ class Equations:
 
     def evaluate(self, x: Any, given: Mapping[Any, Any], through_labels: bool = False) -> Any:
         """A formula at the numbers or Values given, and for other symbols at the data of their nodes."""
-        numbers = dict(given)
-        for symbol in self.needed(x, through_labels):
+        defined = self.needed(x, through_labels)
+        known = {s: node.data for s, node in self.nodes.items()}
+        for symbol in defined:
+            known.pop(symbol, None)
+        known.update(given)
+        for symbol in defined:
             if symbol not in given:
-                numbers[symbol] = self._run(self.definition[symbol], numbers)
-        return self._run(x, numbers)
+                known[symbol] = evaluate(self.definition[symbol], known)
+        return evaluate(x, known)
 
     def is_labelled(self, symbol: Any) -> bool:
         """Whether a symbol is the label of a node, and no fresh name."""
@@ -140,10 +158,6 @@ class Equations:
                 stack += reversed(_operands(x))
         return read
 
-    def _run(self, formula: Any, numbers: Mapping[Any, Any]) -> Any:
-        symbols, run = compiled(formula)
-        return run(*[numbers[s] if s in numbers else self.nodes[s].data for s in symbols])
-
     def _record(self, node: Value, uses: int, named: bool) -> None:
         definition, size = None, 0
         if node.op is not None:
@@ -159,32 +173,32 @@ class Equations:
             self._learn(node, definition)
 
     def _learn(self, node: Value, definition: Any) -> None:
-        """Keep what a node says of how to write others: its sum, its function's symbol, its row's identity."""
+        """Keep what a node says of how to write others: which way round its sum is, and its function's symbol."""
         if definition.is_Add and -definition not in self._sums:
             self._sums.add(definition)
         if isinstance(definition, sympy.Function) and node in self.symbols:
             self._known.setdefault(definition, self.symbols[node])
-        if node.op and node.op.identity:
-            pair = node.op.identity(*map(self._term, node.args), Term(self._formula[node]))
-            accurate, textbook = map(expression, pair)
-            for function in sorted(accurate.atoms(sympy.Function), key=sympy.default_sort_key)[:1]:
-                self._identities[function].append((accurate, textbook))
 
     def _term(self, x: Operand) -> Term:
         return Term(self._formula[x] if isinstance(x, Value) else expression(x))
 
-    def _sweep(self, node: Value) -> dict[Value, Any]:
+    def _swept(self, node: Value) -> dict[Value, Any]:
+        if node not in self._sweeps:
+            self._sweeps[node] = self._sweep(node, textbook_rule)
+        return self._sweeps[node]
+
+    def _sweep(self, node: Value, partial: Callable[[Op, int, tuple[Any, ...], Any], Any]) -> dict[Value, Any]:
         """The reverse sweep over the unnamed nodes below a named one, in expressions."""
         adjoint = defaultdict(lambda: sympy.S.Zero, {node: sympy.S.One})
         for y in self._unnamed_below(node):
             if y.op is None:
                 raise TypeError(f"A derived operation must be a row of the table, got {y._op!r}. Add a row with Op.")
-            terms, out = tuple(map(self._term, y.args)), Term(self._formula[y])
+            operands = tuple(self._term(x).expression for x in y.args)
             for i, x in enumerate(y.args):
                 if isinstance(x, Value):
-                    adjoint[x] += adjoint[y] * expression(y.op.partial(i, terms, out))
+                    adjoint[x] += adjoint[y] * partial(y.op, i, operands, self._formula[y])
         below = [x for x in adjoint if x in self.symbols and x is not node]
-        return {x: self._oriented(adjoint[x]) for x in sorted(below, key=self._place.__getitem__)}
+        return {x: adjoint[x] for x in sorted(below, key=self._place.__getitem__)}
 
     def _unnamed_below(self, node: Value) -> list[Value]:
         """The node and those that its formula is written with, results before operands."""
@@ -197,9 +211,6 @@ class Equations:
 
     def _textbook(self, x: Any) -> Any:
         """x by the identities of the rows: from the form that is accurate to the one that is usual."""
-        for function in x.atoms(sympy.Function):
-            for accurate, textbook in self._identities.get(function, ()):
-                x = x.subs(accurate, textbook)
         return x.xreplace({f: usual(f) for f in x.atoms(sympy.Function)}).xreplace(self._known)
 
     def _oriented(self, x: Any) -> Any:

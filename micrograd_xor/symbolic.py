@@ -7,10 +7,9 @@ textbook's.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import sympy
@@ -46,8 +45,9 @@ class Term:
         """A row applied to expressions: its own value rule where that is plain arithmetic, else a function."""
         row.check_arity(operands)
         terms = [Term(expression(x)) for x in operands]
+        value = operator.pow if row.name == "pow" else row.value  # the row's own value is a real float or an error
         try:
-            return Term(expression(row.value(*terms)))
+            return Term(expression(value(*terms)))
         except TypeError:  # math.exp(term), term > 0.0, bool(term): no arithmetic
             return Term(_function(row)(*(term.expression for term in terms)))
 
@@ -79,21 +79,44 @@ def _decimal(x: float) -> Any:
 
 @cache
 def _function(row: Op) -> Any:
-    """SymPy's own function of the row's name, where it is the same function, else a new one."""
+    """A function of the row's name that SymPy knows nothing of: its own ones ask many questions before they stand."""
+    return sympy.Function(row.name)
+
+
+def native(x: Any) -> Any:
+    """An expression in SymPy's own functions, where SymPy has the row's."""
+    for function in {f.func for f in x.atoms(sympy.Function)}:
+        x = x.replace(function, _native(TABLE[function.__name__]))
+    return x
+
+
+@cache
+def _native(row: Op) -> Any:
+    """SymPy's function of the row's name, if it is the same function; else the row's."""
     known, probe = getattr(sympy.functions, row.name, None), (0.375,) * (row.arity or 1)
     try:
         if known and abs(float(known(*probe)) - row.value(*probe)) < 1e-12:
             return known
     except (TypeError, ValueError, ArithmeticError, AttributeError):
         pass
-    return sympy.Function(row.name)
+    return _function(row)
 
 
-@lru_cache(maxsize=4096)
-def compiled(formula: Any) -> tuple[tuple[Any, ...], Callable[..., Any]]:
-    """A formula's symbols, and the formula as a function of them: of numbers, or of anything the rows take."""
-    symbols = tuple(sorted(formula.free_symbols, key=str))
-    return symbols, sympy.lambdify(symbols, formula, modules=[{**TABLE, "oo": math.inf, "nan": math.nan}])
+def evaluate(x: Any, known: dict[Any, Any]) -> Any:
+    """A formula on numbers, or on anything the rows take; `known` has the symbols and gets every part of the formula."""
+    if x not in known:
+        known[x] = _evaluated(x, [evaluate(y, known) for y in x.args])
+    return known[x]
+
+
+def _evaluated(x: Any, operands: list[Any]) -> Any:
+    if x.is_Add:
+        return reduce(operator.add, operands)
+    if x.is_Mul:
+        return reduce(operator.mul, operands)
+    if x.is_Atom:
+        return x.p / x.q if x.is_Rational else float(x)
+    return TABLE["pow" if x.is_Pow else x.func.__name__](*operands)
 
 
 def fits(x: Any) -> bool:
@@ -106,6 +129,27 @@ def fits(x: Any) -> bool:
             return False
         stack += [(y, depth + 1) for y in x.args]
     return not stack
+
+
+def rule(row: Op, i: int, operands: tuple[Any, ...], out: Any) -> Any:
+    """A row's partial by operand i on expressions, as its rule gives it."""
+    return expression(row.partial(i, tuple(map(Term, operands)), Term(out)))
+
+
+def textbook_rule(row: Op, i: int, operands: tuple[Any, ...], out: Any) -> Any:
+    """The same by the row's identity, where it has one: 1 - out²."""
+    if row.identity is None:
+        return rule(row, i, operands, out)
+    x, y, partial = _template(row, i)
+    return partial.xreplace({**dict(zip(x, operands, strict=True)), y: out})
+
+
+@cache
+def _template(row: Op, i: int) -> tuple[tuple[Any, ...], Any, Any]:
+    """Symbols for the operands and for out, and the textbook's partial in these."""
+    x, out = sympy.symbols(f"x:{row.arity}", cls=sympy.Dummy), sympy.Dummy("out")
+    accurate, textbook = map(expression, row.identity(*map(Term, x), Term(out)) if row.identity else (0.0, 0.0))
+    return x, out, rule(row, i, x, out).subs(accurate, textbook)
 
 
 def usual(function: Any) -> Any:

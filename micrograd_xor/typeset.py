@@ -7,8 +7,9 @@ first, so it reads `1 - h` and `z - r`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -73,8 +74,7 @@ class Formula:
             return self._power(x, notation), POWER
         if x.is_Atom:  # e, π, ∞
             return str(x), ATOM
-        row = TABLE.get(x.func.__name__)
-        return notation.call(row.symbol if row else x.func.__name__, [self._at(SUM, y, notation) for y in x.args]), ATOM
+        return self._call(TABLE[x.func.__name__].symbol, x.args, notation), ATOM
 
     def _sum(self, x: Any, notation: Notation) -> str:
         def term(x: Any) -> tuple[bool, str]:
@@ -111,13 +111,25 @@ class Formula:
     def _power(self, x: Any, notation: Notation) -> str:
         base, exponent = x.as_base_exp()
         if exponent == sympy.S.Half:
-            return notation.root(self._at(notation.radicand, base, notation))
+            return self._call("√", [base], notation)
         return notation.power(self._at(ATOM, base, notation), self._at(SUM, exponent, notation))
+
+    def _call(self, symbol: str, operands: Sequence[Any], notation: Notation) -> str:
+        if symbol == "√":
+            return notation.root(self._at(notation.radicand, operands[0], notation))
+        return notation.call(symbol, [self._at(SUM, x, notation) for x in operands])
 
     def _place(self, x: Any) -> tuple[Any, ...]:
         """Where a factor or a term comes: by its earliest symbol, and the simpler first."""
         ranks = [self.rank.get(s, len(self.rank)) for s in x.free_symbols]
-        return min(ranks, default=-1), x.count_ops(), sympy.default_sort_key(x)
+        return min(ranks, default=-1), length(x), sympy.default_sort_key(x)
+
+
+@lru_cache(maxsize=65536)
+def length(x: Any) -> int:
+    """How long a formula is: the operations in it."""
+    own = len(x.args) - 1 if x.is_Add or x.is_Mul else bool(x.args)
+    return own + sum(map(length, x.args))
 
 
 def is_negative(x: Any) -> bool:
