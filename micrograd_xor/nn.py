@@ -118,7 +118,7 @@ def _generator(seed: Seed) -> Any:
     """Where weights come from: `random` itself, or a generator that draws the same numbers from its own seed."""
     if seed is None:
         return random
-    return seed if hasattr(seed, "uniform") else random.Random(seed)  # noqa: S311
+    return seed if hasattr(seed, "uniform") else random.Random(seed)
 
 
 def _size(name: str, n: int) -> int:

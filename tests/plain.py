@@ -134,7 +134,7 @@ class LocalGrads:
 
 class Neuron:
     def __init__(self, nin, nonlin=True):
-        self.w, self.b, self.nonlin = [Value(random.uniform(-1, 1)) for _ in range(nin)], Value(0), nonlin  # noqa: S311
+        self.w, self.b, self.nonlin = [Value(random.uniform(-1, 1)) for _ in range(nin)], Value(0), nonlin
 
     def __call__(self, x):
         act = self.b

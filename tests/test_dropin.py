@@ -27,7 +27,7 @@ def printed(script, imports):
         script = script.replace(theirs, other)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})  # noqa: S102
+        exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})
     return out.getvalue()
 
 

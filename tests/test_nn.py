@@ -33,12 +33,12 @@ def test_the_same_seed_gives_the_same_network(sizes):
 
 def test_a_seed_of_its_own_draws_the_same_digits_and_leaves_random_alone():
     random.seed(7)
-    expected, following = numbers(MLP(2, [3, 1]).parameters()), random.random()  # noqa: S311
+    expected, following = numbers(MLP(2, [3, 1]).parameters()), random.random()
     random.seed(7)
-    [random.random() for _ in range(9)]  # noqa: S311
+    [random.random() for _ in range(9)]
     model = MLP(2, [3, 1], seed=7)
     assert numbers(model.parameters()) == expected
-    assert random.random() == following  # noqa: S311
+    assert random.random() == following
     assert numbers(Layer(2, 3, seed=7).parameters()) == expected[:9]
     assert numbers(Neuron(2, seed=7).parameters()) == expected[:3]
 

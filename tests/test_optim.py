@@ -117,10 +117,10 @@ def test_two_equal_optimizers_remember_apart():
     w = Value(1.0)
     w.grad = 1.0
     first.step([w])
+    assert first == second
     w.data = 1.0
     second.step([w])
     assert w.data == 1.0 - 0.01
-    assert first == second
 
 
 @every_optimizer

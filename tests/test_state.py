@@ -235,8 +235,8 @@ def test_junk_is_loaded_or_refused(nodes, roots, same_path):
 # --- pickles and copies -----------------------------------------------------------------------
 
 COPIERS = {
-    "pickle": lambda x: pickle.loads(pickle.dumps(x)),  # noqa: S301
-    "pickle 2": lambda x: pickle.loads(pickle.dumps(x, protocol=2)),  # noqa: S301
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "pickle 2": lambda x: pickle.loads(pickle.dumps(x, protocol=2)),
     "python pickle": lambda x: pickle._loads(pickle._dumps(x)),
     "deepcopy": copy.deepcopy,
 }
@@ -311,12 +311,10 @@ def test_a_shallow_copy_keeps_its_operands():
 
 def test_a_failed_pickle_leaves_nothing_behind():
     x = y = Value(1.0)
-    x.lock = lambda: None
-    for _ in range(5):
+    for _ in range(20_000):
         y = y + x
+    x.lock = lambda: None
     with pytest.raises((AttributeError, pickle.PicklingError)):
         pickle.dumps(y)
     x.lock = None
-    for _ in range(20_000):
-        y = y + x
-    assert pickle.loads(pickle.dumps(y)).data == 20_006.0  # noqa: S301  # as deep as ever
+    assert pickle.loads(pickle.dumps(y.args[0])).data == 20_000.0  # as deep as ever
