@@ -15,7 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except ModuleNotFoundError as error:
-        return _complain(f"{error.name} must be installed. pip install 'micrograd-xor[study]'")
+        package = str(error.name).partition(".")[0]
+        return _complain(f"{package} must be installed. pip install 'micrograd-xor[study]'")
     except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:

@@ -92,7 +92,7 @@ class Interrupt:
     def __init__(self, **at):
         self.at = at
 
-    def __call__(self, name, done, total):
+    def __call__(self, name, done, *_):
         if self.at.get(name.replace(" ", "_").replace(",", "")) == done:
             raise KeyboardInterrupt
 

@@ -109,7 +109,8 @@ class Comparison:
     """A partial derivative by the engine and by its closed form, for the pattern x = (1, 1), where no factor is 0.
 
     `difference` is the largest relative one over the four patterns and over both ways to get it from the engine,
-    the reverse sweep and `derivative`; `ok` whether each was within 1e-12 and what rounding must cost where σ saturates.
+    the reverse sweep and `derivative`; `ok` whether each was within 1e-12 and what rounding must cost where a σ
+    saturates.
     """
 
     row: ClosedForm
