@@ -1,4 +1,4 @@
-"""The LLVM backend: the tape's numbers whatever the lanes, the parts, the threads and the counts of rows and networks."""
+"""The LLVM backend: the tape's numbers, whatever the lanes, parts, threads, rows and networks."""
 
 import gc
 import weakref
@@ -49,8 +49,7 @@ def table(networks: int, rows: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]
 
 def reference(tape: Tape, theta: np.ndarray, columns: tuple[np.ndarray, ...]) -> np.ndarray:
     """The outputs (K, n, m) by running the tape row by row; div is numpy's, for its infinity."""
-    rows = np.array([[[*run(tape, *parameters, *row)] for row in zip(*columns, strict=True)] for parameters in theta])
-    return rows
+    return np.array([[[*run(tape, *parameters, *row)] for row in zip(*columns, strict=True)] for parameters in theta])
 
 
 def run(tape: Tape, *inputs: float) -> list[float]:
