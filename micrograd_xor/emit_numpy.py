@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograd_xor import ops
-from micrograd_xor.tape import Tape
+from micrograd_xor.tape import Step, Tape
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,13 @@ SPELLING = {
 }
 SPELLING |= {name: f"xp.{name}({{}})" for name in _NAMES}
 
+
+_CLIPPED = {
+    ("maximum", False, True): "xp.clip({0}, {1}, None)",
+    ("maximum", True, False): "xp.clip({1}, {0}, None)",
+    ("minimum", False, True): "xp.clip({0}, None, {1})",
+    ("minimum", True, False): "xp.clip({1}, None, {0})",
+}
 
 # erf(x) / x by powers of x², for |x| <= 1, and erfc(x) exp(x²) by powers of (x - 2) / (x + 2), for 1 <= x <= 6:
 # Chebyshev interpolations of mpmath's functions; the rounding of exp(-x²) is harmless beside 1.
@@ -105,10 +112,16 @@ def _statements(tape: Tape) -> Iterator[str]:
         if not free:
             free.append(f"r{variables}")
             variables += 1
-        spelled = SPELLING[step.op.name].format(*_operands(tape, step.args, texts))
+        spelled = _spelling(tape, step).format(*_operands(tape, step.args, texts))
         texts.append(free.pop())
         yield f"{texts[register]} = {spelled}"
     yield f"return ({', '.join([texts[i] for i in tape.outputs])},)"
+
+
+def _spelling(tape: Tape, step: Step) -> str:
+    """The row's, except for the larger and the smaller of an array and a constant: torch's functions take no number."""
+    constant = [i in _constants(tape) for i in step.args]
+    return _CLIPPED.get((step.op.name, *constant)) or SPELLING[step.op.name]
 
 
 def _constants(tape: Tape) -> range:

@@ -120,6 +120,11 @@ class Recorder:
             known = self._recorded[key] = self._new(op, args)
         return known
 
+    def clear(self) -> None:
+        """Forget the registers; they refer to their recorder, and would else wait for Python's collector."""
+        self.registers.clear()
+        self._recorded.clear()
+
     def _new(self, op: Op, args: Args) -> Register:
         if self.supported is not None and op.name not in self.supported:
             return self.register(_expansion(op, self.expansions)(*args))

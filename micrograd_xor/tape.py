@@ -14,9 +14,11 @@ Constants may be infinite or NaN. Emitters know no calculus and no algebra: `gra
 A tape runs on anything the table's rules run on: `tape.run(*values)` records a graph, `tape.run(*floats)` computes.
 """
 
+import gc
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -130,8 +132,11 @@ class Tape:
         return r2
         """
         recorder = recorder or Recorder()
-        outputs = function(*[recorder.input(name) for name in names])
-        return _frozen(recorder, [recorder.register(x) for x in outputs])
+        with _collector_paused():
+            outputs = function(*[recorder.input(name) for name in names])
+            tape = _frozen(recorder, [recorder.register(x) for x in outputs])
+            recorder.clear()
+        return tape
 
     def on(self, recorder: Recorder, inputs: Sequence[Register]) -> list[Register]:
         """The outputs as registers of a tape in the making, with this tape's labels."""
@@ -208,6 +213,18 @@ class Tape:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Tape.from_json, (self.to_json(),)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Recording makes no garbage; Python's collector would walk all registers again and again to find that out."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _frozen(recorder: Recorder, outputs: Iterable[Register]) -> Tape:

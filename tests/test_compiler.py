@@ -322,6 +322,13 @@ def test_check_names_the_row_the_operation_and_its_operands(backend):
         program([[1.0], [-1.0]], [1.0, 2.0], check=True)
 
 
+def test_check_finds_the_row_of_a_long_table():
+    x = np.ones(70_000)
+    x[69_999] = math.inf
+    with pytest.raises(FloatingPointError, match="Row 69999 must give finite numbers, got x = inf"):
+        of_product()([1.0], x, check=True)
+
+
 def test_check_tells_an_overflow_of_the_sum(backend):
     program = of_product(backend, "sum")
     with pytest.raises(FloatingPointError, match="must have a finite sum"):
