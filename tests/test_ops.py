@@ -52,7 +52,7 @@ def test_the_oracle_has_every_row():
 
 @EVERY_ROW
 @given(st.data())
-@settings(max_examples=20)
+@settings(max_examples=15)
 def test_value_is_within_4_ulp(row, data):
     at = data.draw(points(row))
     terms = [x * y for x, y in zip(at[: len(at) // 2], at[len(at) // 2 :], strict=True)] if row.name == "dot" else at
@@ -63,7 +63,7 @@ def test_value_is_within_4_ulp(row, data):
 
 @EVERY_ROW
 @given(st.data())
-@settings(max_examples=20)
+@settings(max_examples=15)
 def test_partials_are_within_4_ulp(row, data):
     at = data.draw(points(row))
     for i in range(len(at)):
@@ -81,7 +81,7 @@ def rounding_of_the_exponent(row, at):
 
 @with_("expansion")
 @given(st.data())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_expansion_is_the_value(row, data):
     at = data.draw(points(row))
     assert row.expansion(*at) == pytest.approx(row(*at), rel=2**-50, abs=2**-1072)
@@ -89,7 +89,7 @@ def test_expansion_is_the_value(row, data):
 
 @with_("identity")
 @given(st.data())
-@settings(max_examples=20)
+@settings(max_examples=15)
 def test_identity_is_a_pair_of_equal_expressions(row, data):
     at = [Exact(x) for x in data.draw(points(row))]
     accurate, textbook = row.identity(*at, row(*at))

@@ -20,7 +20,7 @@ SEARCH = settings(max_examples=2000, database=None, derandomize=True, phases=[Ph
 
 @EVERY_ROW
 @given(st.data())
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_operands_lie_in_the_domain_and_give_finite_numbers(row, data):
     at = data.draw(operands(row, size=50.0))
     out = row(*at)
@@ -47,7 +47,7 @@ def gap():
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_operands_leave_out_a_hole_and_an_open_edge(gap, data):
     x, y = data.draw(operands(gap))
     assert x != 0.0
