@@ -3,7 +3,7 @@
 from typing import Any
 
 compiled = False
-double = int = bint = void = p_void = object
+double = int = bint = void = p_void = Py_ssize_t = object
 
 
 def _same(x: Any = None, **_: Any) -> Any:

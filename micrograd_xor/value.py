@@ -92,7 +92,7 @@ class Value:
 
     @data.setter
     def data(self, data):
-        self._data = ops.number(data, "Value's data")
+        self._data = data if isinstance(data, float) else ops.number(data, "Value's data")
 
     @property
     def grad(self):
@@ -101,7 +101,7 @@ class Value:
 
     @grad.setter
     def grad(self, grad):
-        self._grad = ops.number(grad, "Value's grad")
+        self._grad = grad if isinstance(grad, float) else ops.number(grad, "Value's grad")
 
     @property
     def label(self):
@@ -417,16 +417,48 @@ def _unary(row: object, x: Value) -> Value:
 def _record(row: object, operands: tuple) -> Value:
     """Any row on any operands: its value, and its partial by each operand that is a Value."""
     row.check_arity(operands)
-    args = [x if isinstance(x, Value) else ops.number(x) for x in operands]
-    numbers = tuple([_number(x) for x in args])
+    args: list = []
+    numbers: list = []
+    for x in operands:
+        if isinstance(x, Value):
+            v: Value = x
+            args.append(v)
+            numbers.append(v._data)
+        else:
+            n = ops.number(x)
+            args.append(n)
+            numbers.append(n)
     try:
-        data = row.value(*numbers)
+        data = _inner_product(numbers) if cython.compiled and row is DOT else row.value(*numbers)
         partials = _partials(row, args, numbers, data)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
     out: Value = _node(row, data, None, None, 0.0, 0.0)
     _wire(out, tuple(args), partials)
     return out
+
+
+@cython.cfunc
+def _inner_product(numbers: list) -> cython.double:
+    half: cython.Py_ssize_t = len(numbers) // 2
+    i: cython.Py_ssize_t
+    result: cython.double = 0.0
+    for i in range(half):
+        x: cython.double = numbers[i]
+        y: cython.double = numbers[half + i]
+        result += x * y
+    return result
+
+
+@cython.cfunc
+def _partials(row: object, args: list, numbers: list, data: object) -> tuple:
+    if row is TOTAL:
+        return (1.0,) * len(args)
+    if row is DOT:
+        half = len(args) // 2
+        return tuple(numbers[half:] + numbers[:half])
+    operands = tuple(numbers)
+    return tuple([row.partial(i, operands, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)])
 
 
 @cython.cfunc
@@ -449,24 +481,6 @@ def restored(row, data, grad, args, partials):
         out._row = row
         _wire(out, args, partials)
     return out
-
-
-@cython.cfunc
-def _number(x: object) -> object:
-    if isinstance(x, Value):
-        v: Value = x
-        return v._data
-    return x
-
-
-@cython.cfunc
-def _partials(row: object, args: list, numbers: tuple, data: object) -> tuple:
-    if row is TOTAL:
-        return (1.0,) * len(args)
-    if row is DOT:
-        half = len(args) // 2
-        return numbers[half:] + numbers[:half]
-    return tuple([row.partial(i, numbers, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)])
 
 
 def _undecided(question):
@@ -544,7 +558,8 @@ def _count_uses(root: Value) -> cython.bint:
 
 @cython.cfunc
 def _count_wide(node: Value, stack: list):
-    for x in node._wide[0]:
+    args: tuple = node._wide[0]
+    for x in args:
         if isinstance(x, Value):
             v: Value = x
             if v._row is not None:
@@ -582,11 +597,14 @@ def _sweep(root: Value):
 
 @cython.cfunc
 def _sweep_wide(node: Value, stack: list):
-    for x, partial in zip(node._wide[0], node._wide[1], strict=True):
-        if isinstance(x, Value):
-            v: Value = x
-            slope: cython.double = partial
-            v._grad += node._grad * slope
+    args: tuple = node._wide[0]
+    partials: tuple = node._wide[1]
+    i: cython.Py_ssize_t
+    for i in range(len(args)):
+        if isinstance(args[i], Value):
+            v: Value = args[i]
+            partial: cython.double = partials[i]
+            v._grad += node._grad * partial
             if v._row is not None:
                 v._uses -= 1
                 if v._uses == 0:
