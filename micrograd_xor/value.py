@@ -92,7 +92,7 @@ class Value:
 
     @data.setter
     def data(self, data):
-        self._data = data if isinstance(data, float) else ops.number(data, "Value's data")
+        self._data = data if type(data) is float else ops.number(data, "Value's data")
 
     @property
     def grad(self):
@@ -101,7 +101,7 @@ class Value:
 
     @grad.setter
     def grad(self, grad):
-        self._grad = grad if isinstance(grad, float) else ops.number(grad, "Value's grad")
+        self._grad = grad if type(grad) is float else ops.number(grad, "Value's grad")
 
     @property
     def label(self):
