@@ -60,7 +60,8 @@ class Machine:
 
 
 def _address(array: Array) -> int:
-    return array.ctypes.data
+    address: int = array.__array_interface__["data"][0]  # as array.ctypes.data, in a third of the time
+    return address
 
 
 class Kernel:
