@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from micrograd_xor.equations import Equations
-from micrograd_xor.notation import Notation
+from micrograd_xor.notation import TEXT, Notation
 from micrograd_xor.symbolic import multiplied
 from micrograd_xor.typeset import Formula, length
 from micrograd_xor.value import Value
@@ -23,13 +23,15 @@ PATHS = 1000  # of a derivative along more paths the steps are not listed
 class Heading(NamedTuple):
     """The name of a derivative: of a node, or of another derivative, by nodes.
 
-    >>> from micrograd_xor.notation import TEXT
-    >>> Heading("E", ("w11",)).write(TEXT)
-    '∂E/∂w₁₁'
+    >>> print(Heading("E", ("w11",)))
+    ∂E/∂w₁₁
     """
 
     of: Any
     by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.write(TEXT)
 
     def write(self, notation: Notation) -> str:
         """The heading in a notation."""
@@ -169,7 +171,12 @@ class Chain:
         partials = tuple(map(self._partial, nodes, nodes[1:]))
         product = multiplied([partial.formula.expression for partial in partials])
         value = prod(partial.value for partial in partials)
-        return Path(tuple(map(self._name, nodes)), partials, self.formula(self.equations.positive(product)), value)
+        return Path(
+            tuple(str(self._name(node)) for node in nodes),
+            partials,
+            self.formula(self.equations.positive(product)),
+            value,
+        )
 
     def _partial(self, node: Value, x: Value) -> Partial:
         formula = self.equations.positive(self.equations.partial(node, x))

@@ -86,7 +86,7 @@ class Derivation:
             return float(self.chain.equations.evaluate(self.formula.expression, given, self.expand))
         except (ValueError, ArithmeticError) as error:
             raise type(error)(
-                f"{self.heading.write(TEXT)} must be evaluated where it is defined, got {numbers} ({error}). "
+                f"{self.heading} must be evaluated where it is defined, got {numbers} ({error}). "
                 "Move away from the edge."
             ) from None
 
@@ -133,9 +133,7 @@ def derive(a: Value, b: Value, *more: Value, expand: bool = False) -> Derivation
     ∂²y/∂w∂w = -2 y (1 - y²) x²
     """
     by = (b, *more)
-    for node in (a, *by):
-        if not isinstance(node, Value):
-            raise TypeError(f"derive must be given Values, got {node!r}. Derive by a Value that was recorded.")
+    _check_values("derive", a, *by)
     root = a
     for node in by[:-1]:
         root = derive(root, node).record()
@@ -207,6 +205,7 @@ def derive_all(root: Value) -> Derivations:
     ∂f/∂y = 2 y
     ∂f/∂x = 4 y x
     """
+    _check_values("derive_all", root)
     equations = Equations(root)
     name = {root: equations.unlabelled} | {node: symbol.name for node, symbol in equations.symbols.items()}
     local = [
@@ -223,18 +222,25 @@ def _table(chains: list[Chain]) -> dict[tuple[str, str], Derivation]:
     return {(chain.heading.of, *chain.heading.by): _derivation(chain) for chain in chains}
 
 
+def _check_values(function: str, *nodes: Value) -> None:
+    for node in nodes:
+        if not isinstance(node, Value):
+            raise TypeError(f"{function} must be given Values, got {node!r}. Derive by a Value that was recorded.")
+
+
 def _derivation(chain: Chain, heading: Heading | None = None, expand: bool = False) -> Derivation:
-    equations = chain.equations
-    inline: dict[Any, Formula] = {}
+    equations, inline = chain.equations, dict[Any, Formula]()
     if expand:
+        for x in (chain.total, *map(equations.definition.__getitem__, equations.needed(chain.total, expand))):
+            equations.written_out(x)  # or a ValueError: it is too long
         inline.update({s: equations.formula(s, inline) for s in equations.definition if equations.is_labelled(s)})
     formula = chain.formula(chain.total, inline=inline, factor=chain.hands_down)
     return Derivation(heading or chain.heading, formula, chain, expand)
 
 
 def _explained(path: Path) -> str:
-    lines = [(p.heading.write(TEXT), p.formula.text, p.value) for p in path.partials]
+    lines = [(str(p.heading), p.formula.text, p.value) for p in path.partials]
     if len(lines) > 1:
         lines.append(("product", path.product.text, path.value))
     steps = [f"    {name} = {formula} = {value:.6g}" for name, formula, value in lines]
-    return "\n".join([" ← ".join(path.nodes), *steps])
+    return "\n".join([" ← ".join(map(TEXT.symbol, path.nodes)), *steps])

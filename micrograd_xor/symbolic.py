@@ -103,7 +103,7 @@ def _native(row: Op) -> Any:
 
 
 def evaluate(x: Any, known: dict[Any, Any]) -> Any:
-    """A formula on numbers, or on anything the rows take; `known` has the symbols and gets every part of the formula."""
+    """A formula on numbers or anything the rows take; `known` has the symbols, and gets every part of the formula."""
     if x not in known:
         known[x] = _evaluated(x, [evaluate(y, known) for y in x.args])
     return known[x]
