@@ -39,7 +39,7 @@ SPELLING = {
 SPELLING |= {name: f"xp.{name}({{}})" for name in _NAMES}
 
 
-_CLIPPED = {
+_CLIPPED: dict[tuple[object, ...], str] = {
     ("maximum", False, True): "xp.clip({0}, {1}, None)",
     ("maximum", True, False): "xp.clip({1}, {0}, None)",
     ("minimum", False, True): "xp.clip({0}, None, {1})",
@@ -204,7 +204,7 @@ class Kernel:
 
 def _function(tape: Tape) -> Callable[..., tuple[Any, ...]]:
     namespace: dict[str, Any] = {}
-    exec(compile(source(tape), "<tape>", "exec"), namespace)  # noqa: S102  # spellings and numbers, no text of others
+    exec(compile(source(tape), "<tape>", "exec"), namespace)  # spellings and numbers, no text of others
     return namespace["program"]  # type: ignore[no-any-return]
 
 

@@ -191,7 +191,7 @@ def test_a_program_is_a_function_for_scipy(program):
 
 def test_pickled_it_gives_the_same_bits(program):
     expected = program(THETA, X1, X2, R)[1]
-    arrived = pickle.loads(pickle.dumps(program))  # noqa: S301
+    arrived = pickle.loads(pickle.dumps(program))
     assert np.array_equal(arrived(THETA, X1, X2, R)[1], expected)
     assert repr(arrived) == repr(program)
 
@@ -297,7 +297,7 @@ def test_training_needs_a_loss_rows_and_a_number_of_steps(program):
 
 def test_the_sources_are_of_value_and_gradient(program):
     namespace = {}
-    exec(program.to_numpy("f"), namespace)  # noqa: S102
+    exec(program.to_numpy("f"), namespace)
     value, *slopes = namespace["f"](np, *THETA, X1, X2, R)
     expected = program(THETA, X1, X2, R)
     assert value.mean() == pytest.approx(expected[0])
