@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 
 from micrograd_xor import Value, ops, optim
 from micrograd_xor.compiler import Program, compile
+from micrograd_xor.descent import Loop
 from micrograd_xor.gradient import gradient, hessian
 from micrograd_xor.testing import graphs
 
@@ -275,6 +276,25 @@ def test_an_interrupt_returns_what_there_is(program):
     assert 3 <= descent.steps < 1000
     assert descent.theta == pytest.approx(again.theta, rel=1e-12)
     assert descent.losses == pytest.approx(again.losses, rel=1e-12)
+
+
+def test_an_interrupt_within_a_chunk_leaves_no_half_step():
+    class Kernel:
+        chunks = 0
+
+        def bind(self, theta, columns, outs, reduce):
+            return lambda: [out.fill(0.0) for out in outs]
+
+        def train(self, update, theta, state, columns, losses, reduce, first):
+            theta += losses.shape[1]
+            losses[:] = 0.0
+            self.chunks += 1
+            if self.chunks == 2:
+                raise KeyboardInterrupt
+
+    descent = Loop(Kernel(), np.zeros((1, 3)), (), "mean", optim.SGD()).run(100, frozenset(), None)
+    assert (descent.steps, descent.interrupted) == (1, True)
+    assert np.array_equal(descent.theta, np.ones((1, 3)))
 
 
 def test_no_steps_leave_theta_where_it_is(program):
