@@ -282,10 +282,12 @@ def test_an_interrupt_within_a_chunk_leaves_no_half_step():
     class Kernel:
         chunks = 0
 
-        def bind(self, theta, columns, outs, reduce):
+        def bind(self, *arguments):
+            _theta, _columns, outs, _reduce = arguments
             return lambda: [out.fill(0.0) for out in outs]
 
-        def train(self, update, theta, state, columns, losses, reduce, first):
+        def train(self, *arguments):
+            _update, theta, _state, _columns, losses, _reduce, _first = arguments
             theta += losses.shape[1]
             losses[:] = 0.0
             self.chunks += 1
