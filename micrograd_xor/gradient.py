@@ -175,6 +175,8 @@ def _columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str
 
 
 def _nodes(values: Iterable[Value], thing: str = "wrt") -> list[Value]:
+    if isinstance(values, Value):
+        raise TypeError(f"{thing} must be a list of Values, got {values!r} alone. Put it in brackets.")
     values = list(values)
     for x in values:
         if not isinstance(x, Value):

@@ -78,6 +78,13 @@ static void node_dealloc(PyObject *self) {
     node_draining = 0;
 }
 
+/* Cycles run through a node's own attributes only. The dict itself stays: it tells that the node is tracked. */
+static int node_clear(PyObject *self) {
+    PyObject *own = ((Node *)self)->own;
+    if (own && own != Py_None) PyDict_Clear(own);
+    return 0;
+}
+
 /* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
 static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
     Node *n = PyObject_GC_New(Node, type);
@@ -87,5 +94,6 @@ static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
 
 static void node_install(PyObject *type) {
     ((PyTypeObject *)type)->tp_alloc = node_alloc;
+    ((PyTypeObject *)type)->tp_clear = node_clear;
     ((PyTypeObject *)type)->tp_dealloc = node_dealloc;
 }

@@ -39,6 +39,10 @@ class Domain(NamedTuple):
         inside = self.low <= x <= self.high if self.closed else self.low < x < self.high
         return inside and x != self.hole
 
+    def explains(self, error: Exception, x: float) -> bool:
+        """Whether x outside is why error was raised: an overflow only where the domain ends for it."""
+        return not self.contains(x) and (self.high < math.inf or not isinstance(error, OverflowError))
+
 
 REALS = Domain("a real number")
 NONZERO = Domain("other than 0", hole=0.0)
@@ -125,7 +129,7 @@ class Op:
     def refusal(self, error: Exception, operands: tuple[Any, ...]) -> Exception:
         """The error to raise instead of Python's own: it names the operation, the labels and the values."""
         pairs = enumerate(zip(operands, self.domain, strict=False))
-        outside = [i for i, (x, domain) in pairs if not domain.contains(getattr(x, "data", x))]
+        outside = [i for i, (x, domain) in pairs if domain.explains(error, getattr(x, "data", x))]
         if outside:
             place = _PLACES[len(operands) - 1][outside[0]]
             thing = f"{self.name}'s {place} must be {self.domain[outside[0]].rule}"
@@ -235,8 +239,9 @@ pow: Op = Op(
     "pow",
     "**",
     _power,
-    (lambda x, y, out: y * x ** (y - 1.0), lambda x, y, out: out * log(x)),
+    (lambda x, y, out: y * x ** (y - where(y, 1.0, 0.0)), lambda x, y, out: out * log(x)),  # x ** 0 is flat, at 0 too
     (POSITIVE, REALS),
+    identity=lambda x, y, out: (y * x ** (y - where(y, 1.0, 0.0)), y * x ** (y - 1.0)),
     remedy="A negative base takes whole, constant exponents only.",
 )
 

@@ -167,13 +167,13 @@ class Value:
             x: Value = other
             return _node(ADD, self._data + x._data, self, x, 1.0, 1.0)
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(ADD, self._data + c, self, None, 1.0, c)
         return _mixed(ADD, self, other)
 
     def __radd__(self, other):
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(ADD, c + self._data, None, self, c, 1.0)
         return _mixed(ADD, other, self)
 
@@ -182,13 +182,13 @@ class Value:
             x: Value = other
             return _node(SUB, self._data - x._data, self, x, 1.0, -1.0)
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(SUB, self._data - c, self, None, 1.0, c)
         return _mixed(SUB, self, other)
 
     def __rsub__(self, other):
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(SUB, c - self._data, None, self, c, -1.0)
         return _mixed(SUB, other, self)
 
@@ -197,13 +197,13 @@ class Value:
             x: Value = other
             return _node(MUL, self._data * x._data, self, x, x._data, self._data)
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(MUL, self._data * c, self, None, c, c)
         return _mixed(MUL, self, other)
 
     def __rmul__(self, other):
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             return _node(MUL, c * self._data, None, self, c, c)
         return _mixed(MUL, other, self)
 
@@ -214,25 +214,26 @@ class Value:
                 q: cython.double = self._data / x._data
                 return _node(DIV, q, self, x, 1.0 / x._data, -q / x._data)
         elif isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             if c != 0.0:
                 return _node(DIV, self._data / c, self, None, 1.0 / c, c)
         return _mixed(DIV, self, other)
 
     def __rtruediv__(self, other):
         if isinstance(other, (float, int)) and self._data != 0.0:
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             q: cython.double = c / self._data
             return _node(DIV, q, None, self, c, -q / self._data)
         return _mixed(DIV, other, self)
 
     def __pow__(self, other):
         if isinstance(other, (float, int)):
-            c: cython.double = float(other)
+            c: cython.double = _constant(other)
             if self._data > 0.0 or (c >= 1.0 and c % 1.0 == 0.0):
                 p: cython.double = _power(self._data, c)
-                if -inf < p < inf:
-                    return _node(POW, p, self, None, c * _power(self._data, c - 1.0), c)
+                d: cython.double = c * _power(self._data, c - 1.0)
+                if -inf < p < inf and -inf < d < inf:
+                    return _node(POW, p, self, None, d, c)
         return _mixed(POW, self, other)
 
     def __rpow__(self, other):
@@ -380,6 +381,15 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
     out._uses = 0
     out._custom = 0
     return out
+
+
+@cython.cfunc
+@cython.inline
+def _constant(x: object) -> cython.double:
+    try:
+        return float(x)
+    except OverflowError:  # an int: say it in our words
+        return ops.number(x)
 
 
 @cython.cfunc

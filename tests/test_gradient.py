@@ -279,3 +279,9 @@ def test_an_operation_of_ones_own_has_no_rule_to_differentiate(ask):
         ask(own * 2, [x])
     y = Value(1.0)
     assert data(gradient(own * y, [y])) == [9.0]
+
+
+def test_wrt_must_be_a_list():
+    x = Value(1.0)
+    with pytest.raises(TypeError, match="wrt must be a list of Values"):
+        gradient(x * x, x)

@@ -1,5 +1,6 @@
 """Recording and the reverse sweep: operators, leaves and computed nodes, errors, nodes of one's own."""
 
+import gc
 import math
 import operator
 import re
@@ -12,7 +13,7 @@ from exact import slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograd_xor import Value, compiled, ops, topological_order
+from micrograd_xor import Value, compiled, gradient, ops, topological_order
 from micrograd_xor.testing import graphs, operands
 
 OPERATORS = {
@@ -407,7 +408,7 @@ def test_data_must_be_a_number(wrong):
 
 
 @EVERY_OPERATOR
-@pytest.mark.parametrize("foreign", ["a", None, [1], 1j, object()], ids=repr)
+@pytest.mark.parametrize("foreign", ["a", None, [1], 1j, pytest.param(object(), id="object")], ids=repr)
 def test_an_operator_leaves_a_foreign_operand_to_python(name, foreign):
     for x, y in ((Value(1.0), foreign), (foreign, Value(1.0))):
         with pytest.raises(TypeError, match=r"unsupported operand|can't multiply|can only concatenate"):
@@ -470,3 +471,38 @@ def test_children_and_local_grads_must_fit():
 def test_what_was_recorded_cannot_be_assigned(name):
     with pytest.raises(AttributeError):
         setattr(Value(1.0) * 2, name, None)
+
+
+def test_a_power_of_zero_is_flat_at_zero_too():
+    x = Value(0.0)
+    assert (x**0).partials[0] == 0.0
+    slope = x**2
+    for expected in (0.0, 2.0, 0.0):
+        [slope] = gradient(slope, [x])
+        assert slope.data == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        (lambda x: x + 10**400, "must fit in a float64"),
+        (lambda x: 10**400 * x, "must fit in a float64"),
+        (lambda x: (x * -1e200) ** 3, "result must be a number that fits"),
+        (lambda x: (x * 1e-200) ** -1, "result must be a number that fits"),
+    ],
+)
+def test_what_overflows_says_so(operation, text):
+    with pytest.raises(OverflowError, match=text):
+        operation(Value(1.0))
+
+
+def test_collected_nodes_do_not_come_back():
+    def in_a_cycle():
+        v = Value(2.0, label="v")
+        v.me = v
+
+    for _ in range(1000):
+        in_a_cycle()
+    gc.collect()
+    gc.collect()
+    assert [(Value(1.0) * 2.0).data for _ in range(3000)] == [2.0] * 3000
