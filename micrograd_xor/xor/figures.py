@@ -20,7 +20,8 @@ from micrograd_xor.xor.compact_form import Array, R, Weights, X, forward, loss
 from micrograd_xor.xor.experiments import PLATEAUS, Study
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the dashes tell them apart in grey
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SKY = "#56B4E9"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", SKY, "#000000")
 DASHES = ("-", "--", "-.", ":")
 INK, FAINT = "#1b1f24", "#8a929c"
 OUTPUT = LinearSegmentedColormap.from_list("output", ["#e07a35", "#f6cdb0", "#ffffff", "#b3d8ee", "#3589c4"])
@@ -45,7 +46,7 @@ STYLE: Any = {  # Any: matplotlib types each key
 
 _styled = mpl.rc_context(STYLE)
 _AROUND = np.linspace(-0.25, 1.25, 61)  # a margin around the input square
-_UNIT = np.linspace(0.0, 1.0, 25)
+_UNIT = np.linspace(0.0, 1.0, 33)
 _TICKS: dict[str, Any] = {"xticks": [0, 0.5, 1], "yticks": [0, 0.5, 1]}
 _MARKERS = ((0.0, "o", "white"), (1.0, "s", INK))  # XOR's points: open circles where r is 0, full squares where 1
 
@@ -102,7 +103,8 @@ def figure_2(study: Study) -> Figure:
 
     Of many units, those with the largest weights u.
     """
-    figure = _figure(8.0, 8.0)
+    rows, columns = _grid(len(study.panels))
+    figure = _figure(4.0 * columns, 4.0 * rows)
     for axes, weights in _panels(figure, study):
         features, shade = _features(weights, _AROUND), 0.28 / len(_units(weights))
         for j in _units(weights):
@@ -116,7 +118,8 @@ def figure_2(study: Study) -> Figure:
 @_styled
 def figure_3(study: Study) -> Figure:
     """Figure 3: the evolution of the final discriminant over the input square."""
-    figure = _figure(8.6, 8.0)
+    rows, columns = _grid(len(study.panels))
+    figure = _figure(4.0 * columns + 0.8, 4.0 * rows)
     for axes, weights in _panels(figure, study):
         z, levels = _output(weights, _AROUND), np.linspace(0.0, 1.0, 11)
         filled = axes.contourf(_AROUND, _AROUND, z, levels=levels, cmap=OUTPUT, vmin=0.0, vmax=1.0)
@@ -134,7 +137,7 @@ def figure_4a(study: Study) -> Figure:
     figure = _figure(4.2 * columns, 3.8 * rows)
     for place, j in enumerate(units, 1):
         axes = figure.add_subplot(rows, columns, place, projection="3d")
-        _surface(axes, _features(weights, _UNIT)[j], forward(weights).h[:, j], color=COLOURS[j % len(COLOURS)])
+        _surface(axes, _features(weights, _UNIT)[j], forward(weights).h[:, j], COLOURS[j % len(COLOURS)])
         axes.set_zlabel(f"$h_{{{j + 1}}}$", rotation=0)
     return figure
 
@@ -146,7 +149,7 @@ def figure_4b(study: Study) -> Figure:
     figure = _figure(6.4, 5.4)
     axes = figure.add_subplot(projection="3d")
     z = _output(weights, _UNIT)
-    _surface(axes, z, forward(weights).z, cmap=OUTPUT, vmin=0.0, vmax=1.0)
+    _surface(axes, z, forward(weights).z, SKY)
     axes.contour(_UNIT, _UNIT, z, levels=[0.5], colors=[INK], offset=0.0, linewidths=1.5)
     axes.set_zlabel("$z$", rotation=0)
     return figure
@@ -167,7 +170,7 @@ def _panels(figure: Figure, study: Study) -> Iterator[tuple[Axes, Weights]]:
     for place, (iteration, weights) in enumerate(study.panels.items(), 1):
         axes = figure.add_subplot(rows, columns, place, aspect="equal")
         when = f"after {iteration} iterations" if study.trained else "as given"
-        axes.set(title=f"{when},  mean $E$ = {float(loss(weights)):.4f}", xlabel="$x_1$", ylabel="$x_2$", **_TICKS)
+        axes.set(title=f"{when},  mean $E$ = {float(loss(weights)):.3g}", xlabel="$x_1$", ylabel="$x_2$", **_TICKS)
         axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=FAINT, lw=0.8))
         for r, marker, face in _MARKERS:
             x1, x2 = X[r == R].T
@@ -207,13 +210,15 @@ def _arrow(axes: Axes, weights: Weights, j: int, colour: str) -> None:
         axes.annotate(f"$h_{{{j + 1}}}$", label, color=colour, fontsize=13, ha="center", va="center")
 
 
-def _surface(axes: Any, height: Array, at_patterns: Array, **paint: Any) -> None:
+def _surface(axes: Any, height: Array, at_patterns: Array, colour: str) -> None:
     x1, x2 = np.meshgrid(_UNIT, _UNIT)
-    axes.plot_surface(x1, x2, height, rstride=1, cstride=1, edgecolor=(1, 1, 1, 0.45), lw=0.3, alpha=0.92, **paint)
+    axes.plot_surface(
+        x1, x2, height, rstride=1, cstride=1, edgecolor=(1, 1, 1, 0.35), lw=0.25, alpha=0.94, color=colour
+    )
     for r, marker, face in _MARKERS:
         points = (*X[r == R].T, at_patterns[r == R])
         axes.scatter(*points, marker=marker, s=46, facecolor=face, edgecolor=INK, linewidth=1.4, depthshade=False)
     axes.set(xlabel="$x_1$", ylabel="$x_2$", zlim=(0, 1), zticks=[0, 0.5, 1], **_TICKS)
     axes.zaxis.set_rotate_label(False)
-    axes.view_init(elev=26, azim=-58)
+    axes.view_init(elev=33, azim=-66)
     axes.set_box_aspect((1, 1, 0.72))
