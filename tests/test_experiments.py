@@ -25,8 +25,9 @@ def test_the_plateaus_are_the_losses_of_tied_outputs():
 def test_solved_asks_for_all_four_outputs():
     three_right = Weights.from_vector([0, 0, -1] + [0] * 6)  # z < 1/2 everywhere
     either = Weights(U=[20, 20], b_z=-10, W=[[20, 20], [0, 0]], b_h=[-10, -40])  # x1 or x2
-    batch = Weights.from_vector([w.vector() for w in (PAPER_WEIGHTS, ZERO, three_right, either)])
-    assert solved(batch).tolist() == [True, False, False, False]
+    barely = replace(PAPER_WEIGHTS, U=1e-3 * PAPER_WEIGHTS.U, b_z=1e-3 * PAPER_WEIGHTS.b_z)
+    batch = Weights.from_vector([w.vector() for w in (PAPER_WEIGHTS, barely, ZERO, three_right, either)])
+    assert solved(batch).tolist() == [True, True, False, False, False]
 
 
 def test_convergence_descends_as_the_engine_does():
@@ -70,14 +71,13 @@ def test_engine_and_closed_forms_agree(vector):
 
 
 @pytest.mark.parametrize("id", [*CLOSED_FORMS, *COMPACT_FORMS])
-@pytest.mark.parametrize("factor", [-1.0, 1.0 + 1e-9])
-def test_a_wrong_closed_form_is_found(monkeypatch, id, factor):
+def test_a_wrong_closed_form_is_found(monkeypatch, id):
     table = CLOSED_FORMS if id in CLOSED_FORMS else COMPACT_FORMS
     right = table[id]
-    monkeypatch.setitem(table, id, replace(right, rule=lambda **names: factor * right.rule(**names)))
+    monkeypatch.setitem(table, id, replace(right, rule=lambda **names: (1.0 + 1e-9) * right.rule(**names)))
     off = [c for c in compare(Weights.random(2, 3)) if not c.ok]
     assert [c.row.id for c in off] == [id]
-    assert off[0].difference == pytest.approx(abs(1 - 1 / factor), rel=1e-5)
+    assert off[0].difference == pytest.approx(1e-9, rel=1e-5)
     assert experiments.agreement(off).startswith(f"Off: {id}.")
 
 
