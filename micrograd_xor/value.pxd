@@ -1,4 +1,6 @@
 # What only the compiled engine can say.
+from cpython.array cimport array as doubles, clone
+
 cdef extern from "Python.h":
     void PyObject_GC_Track(void *)
     int PyObject_GenericSetAttr(object, object, object) except -1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from array import array
 from math import inf
 from numbers import Real
 
@@ -36,6 +37,7 @@ POW = cython.declare(object, ops.pow)
 RELU = cython.declare(object, ops.relu)
 TOTAL = cython.declare(object, ops.summation)
 DOT = cython.declare(object, ops.inner_product)
+NONE = cython.declare(object, array("d"))
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
@@ -137,7 +139,7 @@ class Value:
         if self._row is None:
             return ()
         if self._wide is not None:
-            return self._wide[1]
+            return tuple(self._wide[1])
         da = 0.0 if self._a is None else self._da
         if self._row.arity == 1:
             return (da,)
@@ -430,16 +432,14 @@ def _record(row: object, operands: tuple) -> Value:
     args: list = []
     numbers: list = []
     for x in operands:
-        if isinstance(x, Value):
-            v: Value = x
-            args.append(v)
-            numbers.append(v._data)
-        else:
-            n = ops.number(x)
-            args.append(n)
-            numbers.append(n)
+        if not isinstance(x, Value):
+            x = ops.number(x)
+        args.append(x)
+        numbers.append(_number(x))
+    if cython.compiled and row is DOT:
+        return _record_dot(tuple(args))
     try:
-        data = _inner_product(numbers) if cython.compiled and row is DOT else row.value(*numbers)
+        data = row.value(*numbers)
         partials = _partials(row, args, numbers, data)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
@@ -449,30 +449,45 @@ def _record(row: object, operands: tuple) -> Value:
 
 
 @cython.cfunc
-def _inner_product(numbers: list) -> cython.double:
-    half: cython.Py_ssize_t = len(numbers) // 2
-    i: cython.Py_ssize_t
-    result: cython.double = 0.0
-    for i in range(half):
-        x: cython.double = numbers[i]
-        y: cython.double = numbers[half + i]
-        result += x * y
-    return result
+@cython.inline
+def _number(x: object) -> cython.double:
+    if isinstance(x, Value):
+        v: Value = x
+        return v._data
+    return x
 
 
 @cython.cfunc
-def _partials(row: object, args: list, numbers: list, data: object) -> tuple:
+def _record_dot(args: tuple) -> Value:
+    """The row `dot` in one pass: the partial by a factor is the other factor."""
+    half: cython.Py_ssize_t = len(args) // 2
+    partials: doubles = clone(NONE, 2 * half, False)
+    i: cython.Py_ssize_t
+    data: cython.double = 0.0
+    for i in range(half):
+        x: cython.double = _number(args[i])
+        y: cython.double = _number(args[half + i])
+        data += x * y
+        partials.data.as_doubles[i] = y
+        partials.data.as_doubles[half + i] = x
+    out: Value = _node(DOT, data, None, None, 0.0, 0.0)
+    out._wide = (args, partials)
+    return out
+
+
+@cython.cfunc
+def _partials(row: object, args: list, numbers: list, data: object) -> object:
     if row is TOTAL:
-        return (1.0,) * len(args)
+        return [1.0] * len(args)
     if row is DOT:
         half = len(args) // 2
-        return tuple(numbers[half:] + numbers[:half])
+        return numbers[half:] + numbers[:half]
     operands = tuple(numbers)
-    return tuple([row.partial(i, operands, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)])
+    return [row.partial(i, operands, data) if isinstance(x, Value) else 0.0 for i, x in enumerate(args)]
 
 
 @cython.cfunc
-def _wire(out: Value, args: tuple, partials: tuple):
+def _wire(out: Value, args: tuple, partials: object):
     """Give a node its operands, and beside each its local partial or, for a constant, its number."""
     arity = None if isinstance(out._row, str) else out._row.arity
     if arity == 1 or arity == 2:
@@ -480,7 +495,7 @@ def _wire(out: Value, args: tuple, partials: tuple):
         if arity == 2:
             out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
     else:
-        out._wide = (args, partials)
+        out._wide = (args, array("d", partials))
 
 
 def restored(row, data, grad, args, partials):
@@ -505,7 +520,7 @@ def _local_grads(operands, local_grads):
         raise ValueError(
             f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Match them."
         )
-    return tuple([ops.number(d, "A local grad") for d in local_grads]) or (0.0,) * len(operands)
+    return array("d", [ops.number(d, "A local grad") for d in local_grads] or [0.0] * len(operands))
 
 
 def topological_order(*roots):
@@ -608,13 +623,12 @@ def _sweep(root: Value):
 @cython.cfunc
 def _sweep_wide(node: Value, stack: list):
     args: tuple = node._wide[0]
-    partials: tuple = node._wide[1]
+    partials: doubles = node._wide[1]
     i: cython.Py_ssize_t
     for i in range(len(args)):
         if isinstance(args[i], Value):
             v: Value = args[i]
-            partial: cython.double = partials[i]
-            v._grad += node._grad * partial
+            v._grad += node._grad * (partials.data.as_doubles[i] if cython.compiled else partials[i])
             if v._row is not None:
                 v._uses -= 1
                 if v._uses == 0:
