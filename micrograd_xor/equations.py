@@ -27,11 +27,12 @@ from micrograd_xor.symbolic import (
     textbook_rule,
     usual,
 )
-from micrograd_xor.typeset import Formula, is_negative, length
+from micrograd_xor.typeset import Formula, depth, is_negative, length
 from micrograd_xor.value import Operand, Value, topological_order
 
 NODES = 10_000  # the largest graph that is turned into formulas: about ten seconds
-OPERATIONS = 20  # a formula of more operations, each use counted, gets a name of its own: t1, t2, ...
+OPERATIONS = 20  # a shared formula of more operations, each use counted, gets a name of its own: t1, t2, ...
+LEVELS, WIDTH = 16, 400  # so does any that is nested deeper, or has more operations
 FACTORED = 24  # a longer formula is not factored, which may take minutes
 
 
@@ -164,7 +165,7 @@ class Equations:
             definition = expression(node.op(*map(self._term, node.args)))
             size = 1 + sum(self._size[x] for x in _operands(node))
         self._formula[node], self._size[node] = definition, size
-        if definition is None or node.label or named or size * uses > OPERATIONS or size > OPERATIONS:
+        if definition is None or node.label or named or _is_long(definition, size, uses):
             symbol = self._formula[node] = self.symbols[node] = sympy.Symbol(node.label or next(self._fresh))
             self._size[node] = 0
             if definition is not None:
@@ -238,6 +239,10 @@ class Equations:
             if constant
             else is_negative(max(terms, key=lambda term: max(map(self.place, term.free_symbols), default=-1)))
         )
+
+
+def _is_long(formula: Any, size: int, uses: int) -> bool:
+    return (uses > 1 and size * uses > OPERATIONS) or size > WIDTH or depth(formula) > LEVELS
 
 
 def _operands(node: Value) -> list[Value]:

@@ -37,7 +37,7 @@ def parse_name(name: str) -> Name:
 class Notation:
     """How symbols, numbers and operations are written; this one is Unicode, as one types it in a sentence."""
 
-    gap, dot, plus, minus, comma = " ", " · ", " + ", " - ", ", "
+    gap, dot, odot, plus, minus, comma = " ", " · ", " ⊙ ", " + ", " - ", ", "
     leading_minus = "-"
     quotient, above, below, radicand = QUOTIENT, PRODUCT, POWER, ATOM  # what a fraction is, and what its parts must be
 
@@ -70,6 +70,14 @@ class Notation:
         """Factors that are not multiplied out yet."""
         return self.dot.join(factors)
 
+    def hadamard(self, factors: list[str]) -> str:
+        """Vectors multiplied element by element."""
+        return self.group(self.odot.join(factors)) if len(factors) > 1 else factors[0]
+
+    def transpose(self, x: str) -> str:
+        """A row written as a column, or a column as a row."""
+        return f"{x}ᵀ"
+
     def fraction(self, above: str, below: str) -> str:
         """What is above over what is below."""
         return f"{above} / {below}"
@@ -101,7 +109,7 @@ class Notation:
 class Latex(Notation):
     """LaTeX's mathematics, for all of its dialects: amsmath, MathJax, KaTeX."""
 
-    dot = r" \cdot "
+    dot, odot = r" \cdot ", r" \odot "
     quotient, above, below, radicand = ATOM, SUM, SUM, SUM
 
     def symbol(self, name: str) -> str:
@@ -117,6 +125,10 @@ class Latex(Notation):
     def group(self, x: str) -> str:
         """Parentheses, as tall as what is inside."""
         return rf"\left({x}\right)" if r"\frac" in x else f"({x})"
+
+    def transpose(self, x: str) -> str:
+        """A row written as a column, or a column as a row."""
+        return rf"{x}^\top"
 
     def fraction(self, above: str, below: str) -> str:
         """What is above over what is below."""
@@ -143,9 +155,9 @@ class Latex(Notation):
 class MathML(Notation):
     """Presentation MathML, which a browser sets without any script."""
 
-    gap, dot, plus, minus, comma = (
+    gap, dot, odot, plus, minus, comma = (
         '<mspace width="0.17em"/>',
-        *(f"<mo>{sign}</mo>" for sign in "·+−"),
+        *(f"<mo>{sign}</mo>" for sign in "·⊙+−"),
         '<mo separator="true">,</mo>',
     )
     leading_minus = '<mo form="prefix">−</mo>'
@@ -172,6 +184,10 @@ class MathML(Notation):
     def sum(self, terms: list[tuple[bool, str]]) -> str:
         """Terms, each with whether it is subtracted."""
         return f"<mrow>{super().sum(terms)}</mrow>"
+
+    def transpose(self, x: str) -> str:
+        """A row written as a column, or a column as a row."""
+        return self.power(x, '<mo form="postfix">⊤</mo>')
 
     def fraction(self, above: str, below: str) -> str:
         """What is above over what is below."""

@@ -8,7 +8,7 @@ first, so it reads `1 - h` and `z - r`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +52,11 @@ class Formula:
     def mathml(self) -> str:
         """The formula in presentation MathML, without its `<math>`."""
         return self.write(MATHML)
+
+    def factors(self) -> list[Formula]:
+        """The factors of a product, in the order in which they are written."""
+        factors = sorted(sympy.Mul.make_args(self.expression), key=self._place)
+        return [replace(self, expression=x, factor=True) for x in factors]
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex}$"
@@ -130,6 +135,12 @@ def length(x: Any) -> int:
     """How long a formula is: the operations in it."""
     own = len(x.args) - 1 if x.is_Add or x.is_Mul else bool(x.args)
     return own + sum(map(length, x.args))
+
+
+@lru_cache(maxsize=65536)
+def depth(x: Any) -> int:
+    """How deep a formula is nested."""
+    return 1 + max(map(depth, x.args), default=0)
 
 
 def is_negative(x: Any) -> bool:
