@@ -293,7 +293,7 @@ def test_adjoints_shared_by_many_paths_are_named():
     assert close(derivation.value, *swept(b)[x])
     assert len(str(derivation)) < 20_000
     with pytest.raises(ValueError, match=f"The steps must be at most {chain.PATHS} paths, got "):
-        derivation.steps  # noqa: B018
+        derivation.steps
 
 
 def test_derive_all_of_any_graph():
