@@ -165,7 +165,7 @@ def of_ddx(ddx, data):
 
 def of_casadi(casadi, data):
     theta, x = casadi.SX.sym("theta", 9), casadi.SX.sym("x", 3)
-    sigmoid = lambda a: 1 / (1 + casadi.exp(-a))  # noqa: E731
+    sigmoid = lambda a: 1 / (1 + casadi.exp(-a))
     u1, u2, b_z, w11, w12, b1, w21, w22, b2 = casadi.vertsplit(theta)
     x1, x2, r = casadi.vertsplit(x)
     z = sigmoid(u1 * sigmoid(w11 * x1 + w12 * x2 + b1) + u2 * sigmoid(w21 * x1 + w22 * x2 + b2) + b_z)
@@ -313,7 +313,7 @@ def numpy_backend():
     data = columns(1_000_000)
     ours = program("mean", "numpy").bind(THETA, *data)
     weights, X = Weights.from_vector(THETA), np.stack(data[:2], axis=1)
-    by_hand = lambda: (compact_form.loss(weights, X, data[2]), compact_form.gradient(weights, X, data[2]))  # noqa: E731
+    by_hand = lambda: (compact_form.loss(weights, X, data[2]), compact_form.gradient(weights, X, data[2]))
     at_most("numpy backend, 1,000,000 rows", 1, *medians(ours, by_hand, times=5), "the compact form by hand")
 
 

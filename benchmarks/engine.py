@@ -76,7 +76,7 @@ class LocalGrads:
         build_topo(self)
         self.grad = 1
         for v in reversed(topo):
-            for child, local_grad in zip(v._children, v._local_grads):  # noqa: B905  # as people write it
+            for child, local_grad in zip(v._children, v._local_grads):  # as people write it
                 child.grad += local_grad * v.grad
 
 
@@ -108,7 +108,7 @@ class Transformer:
         exp, log, relu, largest = self.exp, self.log, self.relu, self.largest
 
         def linear(x, w):
-            return [sum(wi * xi for wi, xi in zip(wo, x)) for wo in w]  # noqa: B905
+            return [sum(wi * xi for wi, xi in zip(wo, x)) for wo in w]
 
         def softmax(logits):
             top = largest(logits)
@@ -123,7 +123,7 @@ class Transformer:
 
         keys, values, losses = [], [], []
         for pos in range(len(tokens) - 1):
-            x = rmsnorm([t + p for t, p in zip(self.wte[tokens[pos]], self.wpe[pos])])  # noqa: B905
+            x = rmsnorm([t + p for t, p in zip(self.wte[tokens[pos]], self.wpe[pos])])
             residual, x = x, rmsnorm(x)
             q = linear(x, self.wq)
             keys.append(linear(x, self.wk))
@@ -133,10 +133,10 @@ class Transformer:
                 qh, kh, vh = q[h : h + 4], [k[h : h + 4] for k in keys], [v[h : h + 4] for v in values]
                 weights = softmax([sum(qh[j] * k[j] for j in range(4)) / 4**0.5 for k in kh])
                 mixed += [sum(weights[t] * vh[t][j] for t in range(len(vh))) for j in range(4)]
-            x = [a + b for a, b in zip(linear(mixed, self.wo), residual)]  # noqa: B905
+            x = [a + b for a, b in zip(linear(mixed, self.wo), residual)]
             residual, x = x, rmsnorm(x)
             x = linear([relu(xi) for xi in linear(x, self.fc1)], self.fc2)
-            x = [a + b for a, b in zip(x, residual)]  # noqa: B905
+            x = [a + b for a, b in zip(x, residual)]
             probs = softmax(linear(x, self.head))
             losses.append(-log(probs[tokens[pos + 1]]))
         return (1 / len(losses)) * sum(losses)

@@ -38,6 +38,9 @@ Given: TypeAlias = Annotated[
     str,
     typer.Option("--weights", help="Weights to take instead: 'paper', the ones it prints, or a saved weights.json."),
 ]
+Engine: TypeAlias = Annotated[
+    str, typer.Option(help="How to train: 'compiled', in machine code, or 'eager', a recorded graph an iteration.")
+]
 Input: TypeAlias = Annotated[float, typer.Option(help="Input of the pattern.")]
 Target: TypeAlias = Annotated[float, typer.Option(help="Target of the pattern, 0 to 1.")]
 
@@ -61,6 +64,7 @@ def study(
     learning_rate: Rate = 1.0,
     out: Annotated[Path, typer.Option(help="Folder of the report; made where it is missing.")] = Path("xor-study"),
     weights: Given = "",
+    engine: Engine = "compiled",
 ) -> int:
     """Train the network, check all its partial derivatives, draw every figure, write one page of it all.
 
@@ -73,7 +77,12 @@ def study(
     _check_folder(out)
     with _progress() as told:
         found = experiments.study(
-            start, iterations=0 if weights else iterations, learning_rate=learning_rate, seed=seed, progress=told
+            start,
+            iterations=0 if weights else iterations,
+            learning_rate=learning_rate,
+            seed=seed,
+            engine=engine,
+            progress=told,
         )
         page = report.write(found, out, told)
     _print_partials(found.comparisons, found.refusal)
@@ -91,6 +100,7 @@ def train(
     learning_rate: Rate = 1.0,
     out: Annotated[Path, typer.Option(help="The JSON file to save the weights in.")] = Path("weights.json"),
     weights: Given = "",
+    engine: Engine = "compiled",
 ) -> int:
     """Train the network through the engine and save its weights; with --weights, train those further.
 
@@ -104,6 +114,7 @@ def train(
             learning_rate=learning_rate,
             progress=lambda i, _: told("Training", i, iterations),
             seed=seed,
+            engine=engine,
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     history.final.save(out)
@@ -142,12 +153,28 @@ def draw(
     console.print(f"The graph is in {out}", soft_wrap=True)
 
 
+@app.command()
+def derive(
+    hidden: Hidden = 2,
+    format: Annotated[str, typer.Option(help="text, latex, markdown, html, or tex: a file to run LaTeX on.")] = "text",
+) -> None:
+    """Print every partial derivative in closed form, step by step, derived from the network's equations."""
+    from micrograd_xor.xor.derivation import document  # loads SymPy
+
+    _check_hidden(hidden)
+    typer.echo(document(hidden, format), nl=False)
+
+
+def _check_hidden(hidden: int) -> None:
+    if hidden > LARGEST:
+        raise ValueError(f"The network must have at most {LARGEST} hidden units, got {hidden}. Take fewer.")
+
+
 def _weights(hidden: int, seed: int, given: str) -> Weights:
     if given:
         weights = PAPER_WEIGHTS if given == "paper" else _loaded(given)
         hidden = weights.hidden
-    if hidden > LARGEST:
-        raise ValueError(f"The network must have at most {LARGEST} hidden units, got {hidden}. Take fewer.")
+    _check_hidden(hidden)
     return weights if given else Weights.random(hidden, seed)
 
 

@@ -106,4 +106,5 @@ def update_tape(optimizer: Optimizer) -> Tape:
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:
-    return chunk * 2 if seconds < _BREATH / 2 else max(1, chunk // 2) if seconds > _BREATH * 2 else chunk
+    """As many steps as take a breath, but no more than 16 times the last: the first ones are not typical."""
+    return max(1, int(chunk * min(16.0, _BREATH / max(seconds, 1e-9))))

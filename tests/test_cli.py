@@ -47,6 +47,9 @@ def unrendered(monkeypatch):
         ("train --out file/w.json", "--out must be where files can be written, got 'file'"),
         ("train --hidden 0", "hidden must be a whole number of at least 1, got 0."),
         ("check --weights file", "A weights file must be what Weights.save writes"),
+        ("derive --hidden 0", "hidden must be a whole number of at least 1, got 0."),
+        ("derive --hidden 101", "at most 100 hidden units, got 101."),
+        ("derive --format pdf", "format must be one of text, latex, markdown, html, tex, got 'pdf'."),
         ("draw --x1 nan", "x1 must be a finite number, got nan."),
         ("draw --r 2", "The target r must be between 0 and 1, got 2.0."),
         ("draw --out graph.gif", "A drawing's file must end in .svg, .png or .dot, got 'graph.gif'."),
@@ -65,7 +68,7 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(here, capsys, arguments,
     assert {path.name for path in here.iterdir()} == {"file", "huge.json"}
 
 
-@pytest.mark.parametrize("command", ["", "study", "train", "check", "draw"])
+@pytest.mark.parametrize("command", ["", "study", "train", "check", "draw", "derive"])
 def test_help_says_what_there_is(capsys, command):
     assert cli.main([*command.split(), "--help"]) == 0
     out, err = capsys.readouterr()
@@ -78,7 +81,7 @@ def python(*arguments):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=root)
 
 
-@pytest.mark.parametrize("module", ["typer", "rich", "matplotlib"])
+@pytest.mark.parametrize("module", ["typer", "rich", "matplotlib", "sympy"])
 def test_what_is_missing_is_said_in_one_line(module):
     program = (
         f"import sys; sys.modules[{module!r}] = None; from micrograd_xor.cli import main; sys.exit(main(['study']))"
@@ -114,12 +117,34 @@ def test_study_puts_the_papers_weights_through(here, capsys, monkeypatch, unrend
     assert Weights.load(here / "xor-study" / "weights.json").names() == PAPER_WEIGHTS.names()
 
 
+def test_derive_prints_the_paper(capsys):
+    assert cli.main(["derive", "--hidden=3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "∂E/∂w_jk   = (z - r) u_j h_j (1 - h_j) x_k" in lines
+    assert "∂E/∂w₃₂ = ∂E/∂z · ∂z/∂z̄ · ∂z̄/∂h₃ · ∂h₃/∂h̄₃ · ∂h̄₃/∂w₃₂" in lines
+    assert cli.main(["derive", "--format=tex"]) == 0
+    assert capsys.readouterr().out.startswith(r"\documentclass{article}")
+
+
 def test_train_saves_what_the_engine_learnt(here, capsys):
     options = ["--hidden=3", "--seed=4", "--iterations=30", "--learning-rate=2", "--out=new/w.json"]
-    assert cli.main(["train", *options]) == 0
+    assert cli.main(["train", "--engine=eager", *options]) == 0
     expected = train(Weights.random(3, 4), iterations=30, learning_rate=2.0).final
     assert Weights.load(here / "new" / "w.json").names() == expected.names()
     assert "Does not solve XOR" in capsys.readouterr().out
+
+
+def test_train_compiles_unless_told_otherwise(here):
+    assert cli.main(["train", "--iterations=300", "--out=compiled.json"]) == 0
+    assert cli.main(["train", "--iterations=300", "--out=eager.json", "--engine=eager"]) == 0
+    compiled, eager = (Weights.load(here / f"{engine}.json").names() for engine in ("compiled", "eager"))
+    assert compiled == pytest.approx(eager, rel=1e-10)
+
+
+def test_an_unknown_engine_is_bad_input(here, capsys):
+    assert cli.main(["train", "--engine=fast"]) == 2
+    assert "engine must be one of compiled, eager, got 'fast'" in capsys.readouterr().err
+    assert not list(here.iterdir())
 
 
 def test_train_goes_on_from_saved_weights(here):
@@ -146,7 +171,7 @@ class Pressed:
 def test_ctrl_c_keeps_what_was_done(here, monkeypatch, unrendered, command, file):
     pressed = Pressed(8)
     monkeypatch.setattr(Progress, "update", lambda *args, **kwargs: pressed(*args, **kwargs))
-    assert cli.main([command]) == 130
+    assert cli.main([command, "--engine=eager"]) == 130
     expected = train(Weights.random(2, 0), iterations=7).final
     assert Weights.load(here / file).names() == expected.names()
 

@@ -102,6 +102,7 @@ def test_an_interrupted_study_keeps_what_was_done():
         Weights.random(2, 0),
         iterations=100,
         networks=2,
+        engine="eager",
         progress=Interrupt(Training=5, Figure_1_3_hidden_units=20),
     )
     assert len(found.history.losses) == 6

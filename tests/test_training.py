@@ -164,12 +164,28 @@ def test_a_rate_that_is_no_number_is_a_type_error():
 STEEP = Weights.from_names({"u1": 1e4, "b_z": 0.0, "w11": 0.0, "w12": 0.0, "b1": 0.0})
 
 
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
 @pytest.mark.parametrize("weights", [STEEP, Weights.random(64, seed=0)], ids=["the weights", "the loss"])
-def test_a_rate_that_overflows_is_named(weights):
+def test_a_rate_that_overflows_is_named(weights, engine):
     with pytest.raises(ValueError, match=r"^learning_rate must keep the loss finite, got 1e\+308\. \S"):
-        train(weights, iterations=5, learning_rate=1e308)
+        train(weights, iterations=5, learning_rate=1e308, engine=engine)
 
 
 def test_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"^Named weights must be of one network, got a batch .*\. \S"):
         train(Weights.random(2, seed=0, networks=3))
+
+
+def test_the_compiled_loop_gives_the_eager_history():
+    options = {"iterations": 300, "learning_rate": 2.0, "record": [0, 7, 300], "seed": 3}
+    eager, compiled = (train(Weights.random(3, seed=3), engine=engine, **options) for engine in ("eager", "compiled"))
+    np.testing.assert_allclose(compiled.losses, eager.losses, rtol=1e-11)
+    np.testing.assert_allclose(compiled.final.vector(), eager.final.vector(), rtol=1e-9)
+    assert sorted(compiled.snapshots) == [0, 7, 300]
+    for i, weights in eager.snapshots.items():
+        np.testing.assert_allclose(compiled.snapshots[i].vector(), weights.vector(), rtol=1e-9)
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="engine must be one of compiled, eager, got 'fast'"):
+        train(Weights.random(2, seed=0), engine="fast")

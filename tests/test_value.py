@@ -318,7 +318,7 @@ def test_any_attribute_can_be_given():
     x.velocity = 0.5
     assert x.velocity == 0.5
     with pytest.raises(AttributeError):
-        x.momentum  # noqa: B018
+        x.momentum
 
 
 def test_a_backward_that_raises_leaves_the_graph_in_order():

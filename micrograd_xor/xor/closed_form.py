@@ -2,7 +2,7 @@
 
 The functions are plain arithmetic on what the names stand for: floats, mpmath's numbers, Values.
 """
-# ruff: noqa: N803  # U is the paper's name
+# U is the paper's name
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

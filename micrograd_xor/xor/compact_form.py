@@ -3,7 +3,7 @@
 Shapes: H hidden units, N patterns, and `...` leading axes of a batch of networks, if any. All arrays are float64.
 The sums over patterns are means, in nats, and exact where σ saturates: 1 - σ(x) is always taken as σ(-x).
 """
-# ruff: noqa: N803, N806  # U, W and X are the paper's names
+# U, W and X are the paper's names
 
 import json
 import os

@@ -256,6 +256,7 @@ def study(
     learning_rate: float = 1.0,
     seed: int = 0,
     networks: int = 200,
+    engine: str = "compiled",
     progress: Progress | None = None,
 ) -> Study:
     """The whole of it: train (0 iterations: take the weights as they are), check, and vary the hidden units.
@@ -271,6 +272,7 @@ def study(
         record=panels,
         progress=(lambda i, _: told("Training", i, iterations)) if iterations else None,
         seed=seed,
+        engine=engine,
     )
     runs: list[Convergence] = []
     try:

@@ -8,9 +8,12 @@ from math import isfinite
 import numpy as np
 
 from micrograd_xor.ops import total
+from micrograd_xor.optim import SGD
 from micrograd_xor.value import Value
 from micrograd_xor.xor.compact_form import Array, Weights, check_size
 from micrograd_xor.xor.open_form import PATTERNS, check_whole, open_form
+
+ENGINES = ("compiled", "eager")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +50,24 @@ def train(
     record: Collection[int] = (),
     progress: Callable[[int, float], None] | None = None,
     seed: int | None = None,
+    engine: str = "eager",
 ) -> History:
     """Train one network on XOR, full batch, by gradient descent through the engine; Ctrl-C returns what is there.
 
     `record` lists the iterations to keep the weights of (0 is the start); `progress(iteration, loss)` is called
-    after each; `seed` is kept in the history. ValueError where an argument is out of range or the loss does not
-    stay finite.
+    after each; `seed` is kept in the history. The "eager" engine records a graph at each iteration; the "compiled"
+    one records one, once, and runs the loop in a program: equal to rounding, and told of now and then.
+    ValueError where an argument is out of range or the loss does not stay finite.
 
     >>> history = train(Weights.random(2, seed=0), iterations=3, record=[0, 3], seed=0)
     >>> history.losses.shape, sorted(history.snapshots), history.seed
     ((4,), [0, 3], 0)
     """
     _check(iterations, learning_rate, record)
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}. Choose one of them.")
+    if engine == "compiled":
+        return _train_compiled(weights, iterations, learning_rate, record, progress, seed)
     losses: list[float] = []
     points: dict[int, dict[str, float]] = {}
     try:
@@ -75,6 +84,34 @@ def train(
     last = len(losses) - 1
     snapshots = {i: Weights.from_names(points[i]) for i in sorted(record) if i <= last}
     return History(np.array(losses), snapshots, Weights.from_names(points[last]), learning_rate, seed)
+
+
+def _train_compiled(
+    weights: Weights,
+    iterations: int,
+    learning_rate: float,
+    record: Collection[int],
+    progress: Callable[[int, float], None] | None,
+    seed: int | None,
+) -> History:
+    from micrograd_xor.compiler import compile  # here, for it is worth its import only to those who compile
+
+    start = weights.names()
+    form = open_form(start, *PATTERNS[0], stable=True)
+    program = compile(form.E, list(form.parameters.values()), [form[name] for name in ("x1", "x2", "r")], reduce="mean")
+    descent = program.train(
+        list(start.values()),
+        *np.array(PATTERNS).T,
+        steps=iterations,
+        optimizer=SGD(learning_rate),
+        record=record,
+        progress=(lambda i, loss: progress(i, float(loss[0]))) if progress else None,
+    )
+    for x in (*descent.losses, *descent.theta):
+        _check_finite(x, learning_rate)
+    snapshots = {i: Weights.from_names(dict(zip(start, theta, strict=True))) for i, theta in descent.snapshots.items()}
+    final = Weights.from_names(dict(zip(start, descent.theta, strict=True)))
+    return History(descent.losses, snapshots, final, learning_rate, seed)
 
 
 def _descent(weights: Weights, learning_rate: float) -> Iterator[tuple[float, dict[str, float]]]:
