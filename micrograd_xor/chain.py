@@ -16,7 +16,7 @@ from micrograd_xor.symbolic import multiplied
 from micrograd_xor.typeset import Formula, length
 from micrograd_xor.value import Value
 
-OPERATIONS = 30  # an adjoint of more operations, each use counted, gets a name of its own
+OPERATIONS, SHORT = 30, 8  # an adjoint of more operations, each use counted, gets a name, unless it is short
 PATHS = 1000  # of a derivative along more paths the steps are not listed
 
 
@@ -138,6 +138,7 @@ class Chain:
         """An expression, to be written in the order of this chain."""
         return Formula(expression, self.rank, **options)
 
+    @cached_property
     def paths(self) -> list[Path]:
         """Every path, later recorded nodes first."""
         if (n := self._count()) > PATHS:
@@ -154,7 +155,7 @@ class Chain:
     def _shared(self, shares: list[Any], uses: int) -> Any:
         """An adjoint, or a fresh name for it where it would be too long to write as often as it is used."""
         adjoint = shares[0] if len(shares) == 1 else self.equations.tidy(sympy.Add(*shares))
-        if length(adjoint) * uses <= OPERATIONS:
+        if length(adjoint) <= SHORT or length(adjoint) * uses <= OPERATIONS:
             return adjoint
         name = self.equations.name(adjoint)
         self.rank[name] = -1  # it stands for the upper part of the chain

@@ -71,7 +71,7 @@ class Derivation:
     @property
     def steps(self) -> list[Path]:
         """Every path between the two nodes; the derivative is the sum of their products. ValueError beyond 1000."""
-        return self.chain.paths()
+        return self.chain.paths
 
     def __call__(self, **numbers: float) -> float:
         """The derivative at other numbers of the named nodes; those not given keep their data.

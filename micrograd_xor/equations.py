@@ -32,8 +32,11 @@ from micrograd_xor.value import Operand, Value, topological_order
 
 NODES = 10_000  # the largest graph that is turned into formulas: about ten seconds
 OPERATIONS = 20  # a shared formula of more operations, each use counted, gets a name of its own: t1, t2, ...
+SHORT = 4  # ... but a short formula is written out however often it is used
 LEVELS, WIDTH = 16, 400  # so does any that is nested deeper, or has more operations
 FACTORED = 24  # a longer formula is not factored, which may take minutes
+
+Rule = Callable[[Op, int, tuple[Any, ...], Any], Any]
 
 
 class Equations:
@@ -60,7 +63,7 @@ class Equations:
         self._size: dict[Value, int] = {}
         self._sums: set[Any] = set()
         self._known: dict[Any, Any] = {}
-        self._sweeps: dict[Value, dict[Value, Any]] = {}
+        self._sweeps: dict[tuple[Value, Rule], dict[Value, Any]] = {}
         self._partials: dict[tuple[Value, Value], Any] = {}
         uses = Counter(x for node in self.order for x in _operands(node))
         for node in self.order:
@@ -75,7 +78,7 @@ class Equations:
 
     def below(self, node: Value) -> list[Value]:
         """The named nodes of a node's formula, in the order of recording."""
-        return list(self._swept(node))
+        return list(self._sweep(node, textbook_rule))
 
     def rule(self, node: Value, by: Value) -> Any:
         """The partial of a node by a named one of its formula, as the table's rules give it."""
@@ -84,7 +87,7 @@ class Equations:
     def partial(self, node: Value, by: Value) -> Any:
         """The partial of a node by a named one of its formula, simplified."""
         if (node, by) not in self._partials:
-            self._partials[node, by] = self.tidy(self._swept(node)[by])
+            self._partials[node, by] = self.tidy(self._sweep(node, textbook_rule)[by])
         return self._partials[node, by]
 
     def tidy(self, x: Any) -> Any:
@@ -132,10 +135,8 @@ class Equations:
     def evaluate(self, x: Any, given: Mapping[Any, Any], through_labels: bool = False) -> Any:
         """A formula at the numbers or Values given, and for other symbols at the data of their nodes."""
         defined = self.needed(x, through_labels)
-        known = {s: node.data for s, node in self.nodes.items()}
-        for symbol in defined:
-            known.pop(symbol, None)
-        known.update(given)
+        read = x.free_symbols.union(*(self.definition[s].free_symbols for s in defined))
+        known = {s: self.nodes[s].data for s in read.difference(defined, given)} | dict(given)
         for symbol in defined:
             if symbol not in given:
                 known[symbol] = evaluate(self.definition[symbol], known)
@@ -183,12 +184,12 @@ class Equations:
     def _term(self, x: Operand) -> Term:
         return Term(self._formula[x] if isinstance(x, Value) else expression(x))
 
-    def _swept(self, node: Value) -> dict[Value, Any]:
-        if node not in self._sweeps:
-            self._sweeps[node] = self._sweep(node, textbook_rule)
-        return self._sweeps[node]
+    def _sweep(self, node: Value, partial: Rule) -> dict[Value, Any]:
+        if (node, partial) not in self._sweeps:
+            self._sweeps[node, partial] = self._swept(node, partial)
+        return self._sweeps[node, partial]
 
-    def _sweep(self, node: Value, partial: Callable[[Op, int, tuple[Any, ...], Any], Any]) -> dict[Value, Any]:
+    def _swept(self, node: Value, partial: Rule) -> dict[Value, Any]:
         """The reverse sweep over the unnamed nodes below a named one, in expressions."""
         adjoint = defaultdict(lambda: sympy.S.Zero, {node: sympy.S.One})
         for y in self._unnamed_below(node):
@@ -242,7 +243,7 @@ class Equations:
 
 
 def _is_long(formula: Any, size: int, uses: int) -> bool:
-    return (uses > 1 and size * uses > OPERATIONS) or size > WIDTH or depth(formula) > LEVELS
+    return (size > SHORT and size * uses > OPERATIONS and uses > 1) or size > WIDTH or depth(formula) > LEVELS
 
 
 def _operands(node: Value) -> list[Value]:

@@ -5,6 +5,7 @@ Path("a.tex").write_text(document(2, "tex"))     to typeset
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from string import Template
 from typing import NamedTuple
 from unicodedata import combining
@@ -38,6 +39,7 @@ def document(hidden: int = 2, format: str = "text") -> str:
     return write(sections(hidden, notation))
 
 
+@lru_cache
 def fragment(hidden: int = 2) -> str:
     """The derivation as a part of an HTML page, in MathML; sections of more than 40 equations are left out."""
     return _STYLE + _mathml([s for s in sections(hidden, MATHML) if len(s.equations) <= LONGEST])
@@ -75,9 +77,8 @@ def sections(hidden: int, notation: Notation) -> list[Section]:
 
 def _forward(derived: list[Derivation], notation: Notation) -> list[list[str]]:
     equations = derived[0].chain.equations
-    names = dict.fromkeys(row.heading.of for row in derived)
-    defined = {symbol.name: equations.formula(symbol) for symbol in equations.definition}
-    return [[notation.symbol(name), defined[name].write(notation)] for name in names]
+    symbols = dict.fromkeys(equations.symbols[row.chain.upper] for row in derived)
+    return [[notation.symbol(s.name), equations.formula(s).write(notation)] for s in symbols]
 
 
 def _local(row: Derivation, notation: Notation) -> list[str]:

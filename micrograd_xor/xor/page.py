@@ -7,6 +7,7 @@ from html import escape
 from string import Template
 
 from micrograd_xor.xor.compact_form import forward
+from micrograd_xor.xor.derivation import fragment
 from micrograd_xor.xor.experiments import Comparison, Study, agreement, shown, solved, verdict
 from micrograd_xor.xor.open_form import PATTERNS
 
@@ -88,6 +89,10 @@ def _partials(content: Content) -> str:
     )
 
 
+def _derivation(content: Content) -> str:
+    return fragment(content.study.history.final.hidden)
+
+
 def _comparison(c: Comparison) -> list[str]:
     difference = f"{c.difference:.1e}" if c.difference else "0"
     return [c.row.id, c.partial, c.formula, shown(c.engine, 12), shown(c.closed, 12), difference]
@@ -116,6 +121,7 @@ SECTIONS: dict[str, Callable[[Content], str]] = {
     "Does it solve XOR?": _outcome,
     "The network": _network,
     "Every partial derivative, by the engine and in closed form": _partials,
+    "The derivation, from the equations alone": _derivation,
     "The experiments": _pictures,
     "The weights": _weights,
 }
