@@ -4,11 +4,14 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_quick_start_prints_what_the_readme_says() -> None:
-    done = doctest.testfile(str(README), module_relative=False)
+@pytest.mark.parametrize("page", [README, README.parent / "docs" / "running.md"], ids=lambda path: path.name)
+def test_a_page_prints_what_it_says(page: Path) -> None:
+    done = doctest.testfile(str(page), module_relative=False)
     assert done.attempted > 10
     assert done.failed == 0
 
