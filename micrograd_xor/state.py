@@ -101,12 +101,12 @@ def restore(parameters: Iterable[Value], path: str | os.PathLike[str]) -> None:
         p.data = s.data
 
 
-def write(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a text file, UTF-8, whole or not at all: under another name first, then renamed."""
+def write(content: str | bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file, text as UTF-8, whole or not at all: under another name first, then renamed."""
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

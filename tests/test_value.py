@@ -1,10 +1,12 @@
 """Recording and the reverse sweep: operators, leaves and computed nodes, errors, nodes of one's own."""
 
+import doctest
 import gc
 import math
 import operator
 import re
 import struct
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -506,3 +508,10 @@ def test_collected_nodes_do_not_come_back():
     gc.collect()
     gc.collect()
     assert [(Value(1.0) * 2.0).data for _ in range(3000)] == [2.0] * 3000
+
+
+def test_the_docstrings_print_what_they_say():
+    """pytest would import the source beside the compiled module, and find them to differ."""
+    done = doctest.testmod(sys.modules[Value.__module__])
+    assert done.attempted > 5
+    assert done.failed == 0

@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from micrograd_xor.ops import number
+from micrograd_xor.state import write
 from micrograd_xor.xor.open_form import PATTERNS, check_whole, hidden_units, parameter_names
 
 Array: TypeAlias = NDArray[np.float64]
@@ -144,13 +144,7 @@ class Weights:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one network as JSON, exactly, whole or not at all; OSError where the path cannot be written."""
-        path, text = Path(path), json.dumps({**_FORMAT, "weights": self.names()}, indent=2) + "\n"
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write(json.dumps({**_FORMAT, "weights": self.names()}, indent=2) + "\n", path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Weights":

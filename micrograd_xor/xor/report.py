@@ -1,7 +1,6 @@
 """The study as files: every figure, the weights, the numbers, and one page that shows it all."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -10,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from micrograd_xor.draw import Drawing, draw
+from micrograd_xor.state import write as write_whole
 from micrograd_xor.xor import figures, page
 from micrograd_xor.xor.compact_form import Weights
 from micrograd_xor.xor.experiments import Study
@@ -78,7 +78,7 @@ def write(study: Study, folder: Path, progress: Callable[[str, int, int], None] 
     study.history.final.save(folder / "weights.json")
     shown = plates(study)
     for i, (name, content) in enumerate(_contents(study, shown), 1):
-        _write_whole(folder / name, content)
+        write_whole(content, folder / name)
         if progress:
             progress("Writing", i, 2 * len(shown) + 5)
     for name in _names(_OPTIONAL) - _names(shown):
@@ -170,12 +170,3 @@ def _runs(study: Study) -> Iterator[tuple[object, ...]]:
 
 def _names(plates: Iterable[Plate]) -> set[str]:
     return {f"{plate.name}.{suffix}" for plate in plates for suffix in ("svg", "png")}
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
