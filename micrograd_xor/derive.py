@@ -193,6 +193,10 @@ class Derivations:
     def __str__(self) -> str:
         return "\n".join(dict.fromkeys(map(str, [*self.local.values(), *self.total.values()])))
 
+    def _repr_latex_(self) -> str:
+        rows = dict.fromkeys(row.equation(LATEX) for row in [*self.local.values(), *self.total.values()])
+        return r"$$\begin{aligned} " + r" \\ ".join(row.replace(" = ", " &= ", 1) for row in rows) + r" \end{aligned}$$"
+
 
 def derive_all(root: Value) -> Derivations:
     """Every local partial of the graph below root, and the derivative of root by every named node.

@@ -168,7 +168,7 @@ class MathML(Notation):
         base, subscript, bar = parse_name(name)
         mark = f"<mi>{escape(base)}</mi>"
         if bar:
-            mark = f'<mover accent="true">{mark}<mo stretchy="false">¯</mo></mover>'
+            mark = f'<mover>{mark}<mo stretchy="false">¯</mo></mover>'  # as an accent it would touch the letter
         tag = "mn" if subscript.isdecimal() else "mi"
         return f"<msub>{mark}<{tag}>{subscript}</{tag}></msub>" if subscript else mark
 

@@ -1,8 +1,11 @@
 """The paper's section 2 as a document: general rows for any network, the matrices against numpy, five formats."""
 
+import ast
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -198,3 +201,17 @@ def test_a_number_of_units_that_is_none(hidden):
 def test_a_format_that_is_none():
     with pytest.raises(ValueError, match="format must be one of text, latex, markdown, html, tex, got 'pdf'"):
         derivation.document(2, "pdf")
+
+
+def test_the_notebook_runs():
+    notebook = json.loads((Path(__file__).parents[1] / "examples" / "derive.ipynb").read_text(encoding="utf-8"))
+    codes = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    names, shown = {}, []
+    for source in codes:
+        *body, last = ast.parse(source).body
+        exec(compile(ast.Module(body, []), "derive.ipynb", "exec"), names)
+        shown.append(eval(compile(ast.Expression(last.value), "derive.ipynb", "eval"), names))
+    assert r"\frac{\partial E}{\partial w_{11}} = (z - r) u_1 h_1 (1 - h_1) x_1" in shown[0]._repr_latex_()
+    assert str(shown[2]).startswith("E ← z ← z̄ ← h₁ ← h̄₁ ← w₁₁")
+    assert shown[5][0] == -0.5

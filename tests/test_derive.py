@@ -300,6 +300,7 @@ def test_derive_all_of_any_graph():
     y = labelled(x * x, "y")
     table = derive_all(y * x)
     assert str(table).splitlines() == ["∂y/∂x = 2 x", "∂f/∂x = y", "∂f/∂y = x", "∂f/∂x = y + 2 x²"]
+    assert table._repr_latex_().startswith(r"$$\begin{aligned} \frac{\partial y}{\partial x} &= 2 x \\ \frac")
     assert table.local["f", "x"].text == "y"
     assert table.total["f", "x"].value == 12.0
     assert [*table.local] == [("y", "x"), ("f", "x"), ("f", "y")]

@@ -71,6 +71,20 @@ def second_derivatives(lines):
     assert len(lines) == 15
 
 
+def derive_the_paper(lines):
+    assert "∂E/∂w₁₁ = (z - r) u₁ h₁ (1 - h₁) x₁" in lines
+    assert "∂z/∂z̄ = z σ(-z̄) = z (1 - z)" in lines
+    h1, h2 = sigma(0.9), sigma(-0.1)
+    z = sigma(0.5 * h1 - 0.4 * h2 + 0.1)
+    w11 = (z - 1) * 0.5 * h1 * (1 - h1)
+    x1 = w11 * 0.3 - (z - 1) * 0.4 * h2 * (1 - h2) * 0.7
+    [backward] = [line for line in lines if line.startswith("backward")]
+    assert numbers(backward) == pytest.approx([w11, x1], rel=1e-5)
+    explained = [numbers(line)[-1] for line in lines if line.startswith("∂E/∂") and line[-1].isdecimal()]
+    assert explained == pytest.approx([w11, x1], rel=1e-5)
+    assert lines[-2:] == ["(z - r) u_1 h_1 (1 - h_1) x_1", "h1*u1*x1*(1 - h1)*(-r + z)"]
+
+
 def property_test_your_formula(lines):
     assert lines[0].startswith("50 random points")
     assert numbers(lines[1])[0] == pytest.approx(2.0, abs=0.2)
@@ -110,6 +124,7 @@ CHECKS = {
     check.__name__: check
     for check in (
         char_transformer,
+        derive_the_paper,
         own_operation,
         property_test_your_formula,
         quick_start,
