@@ -1,96 +1,38 @@
-"""Pictures of recorded graphs: a graph becomes DOT text, and the renderer that came with us makes it SVG or PNG.
+"""Pictures of recorded graphs: which boxes, circles and edges a graph has, as DOT.
 
 A value is a box with its label, its data and, once a sweep has run, its adjoint; an operation is a round
-node with its row's symbol. Each operand is an edge, so `a + a` has two. The SVG carries both colour
-schemes and follows the reader's.
+node with its row's symbol. Each operand is an edge, so `a + a` has two.
 """
 
-import os
-import re
-import subprocess
-import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterable, Mapping
 from html import escape
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
-from shutil import which
 from typing import Literal, get_args
-from uuid import uuid4
 
 from micrograd_xor import notation
+from micrograd_xor.drawing import INK, Drawing
 from micrograd_xor.value import Value, topological_order
+
+__all__ = ["Constants", "Drawing", "draw", "pretty"]
 
 Constants = Literal["fold", "share", "hide"]
 
-# The colours on paper, in .dot and in .png, each with its counterpart on a dark screen.
-PALETTE = {
-    "ink": ("#1f2328", "#eef1f5"),
-    "adjoint": ("#9a3412", "#ffb77c"),
-    "partial": ("#5b3fa8", "#cdb8ff"),
-    "paper": ("#ffffff", "#14171c"),
-    "layer": ("#f5f6f8", "#1c2027"),
-    "leaf": ("#e3eefb", "#1d3450"),
-    "value": ("#fdfdfe", "#272c35"),
-    "operation": ("#e9ebef", "#3a414d"),
-    "line": ("#68717d", "#98a2b0"),
-    "border": ("#d3d8de", "#3d4550"),
-}
-INK = {name: light for name, (light, _) in PALETTE.items()}
-
 _FONT = {"fontname": "Helvetica", "fontsize": "11", "fontcolor": INK["ink"], "color": INK["line"]}
-_GRAPH = _FONT | {"class": "micrograd", "bgcolor": INK["paper"], "rankdir": "LR", "nodesep": "0.12", "ranksep": "0.28"}
-_GRAPH |= {"nslimit": "1"}  # without it the layout of a chain that uses one value throughout need not end
-_NODE = _FONT | {"style": "rounded,filled", "margin": "0.06,0.03", "width": "0.3", "height": "0.3"}
+_GRAPH = _FONT | {
+    "class": "micrograd",
+    "bgcolor": INK["paper"],
+    "rankdir": "LR",
+    "pad": "0.2",
+    "nodesep": "0.12",
+    "ranksep": "0.28",
+}
+_NODE = _FONT | {"style": "rounded,filled", "margin": "0.06,0.05", "width": "0.3", "height": "0.3"}
 _EDGE = _FONT | {"fontsize": "9", "fontcolor": INK["partial"], "arrowsize": "0.55"}
 _FRAME = {"style": "rounded,filled", "color": INK["border"], "fillcolor": INK["layer"]}
 
 _SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−", "**": "^"}
 _COMMUTATIVE = {"+", "*", "max", "min", "Σ"}  # the others show their operands in order, the first on top
-_STRETCH = 16  # operations in a row after which an operand is mentioned again, for far edges cost time and tell little
+_STRETCH = 8  # operations in a row after which an operand is mentioned again, for far edges cost time and tell little
 _LONGEST = 32  # characters of a label; its tooltip has more
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A drawn graph: `dot` is its source, `svg` its picture, and notebooks show it by themselves.
-
-    RuntimeError where the renderer is missing or fails.
-
-    >>> Drawing("digraph { a -> b }").svg[:5]
-    '<?xml'
-    """
-
-    dot: str
-
-    @cached_property
-    def svg(self) -> str:
-        """The picture as SVG, which follows the reader's light or dark colour scheme."""
-        head, tag, body = _render(self.dot, "-Tsvg").decode().partition("<svg")
-        attributes, end, body = body.partition(">")
-        body = re.sub("<title>.*?</title>\n", "", body)  # DOT's names of nodes, which a browser would show as tooltips
-        return f"{head}{tag}{attributes}{end}\n<style>{_style()}</style>{body}"
-
-    @property
-    def png(self) -> bytes:
-        """The picture as PNG, in the colours of paper, 144 dots an inch."""
-        return _render(self.dot, "-Tpng", "-Gdpi=144")
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file whole or not at all, in the format of its suffix: .svg, .png or .dot.
-
-        ValueError for another suffix; OSError where the folder does not exist or cannot be written.
-        """
-        path = Path(path)
-        formats = {".svg": lambda: self.svg.encode(), ".png": lambda: self.png, ".dot": lambda: self.dot.encode()}
-        if path.suffix.lower() not in formats:
-            raise ValueError(f"A drawing's file must end in .svg, .png or .dot, got {str(path)!r}. Change its suffix.")
-        _write_whole(path, formats[path.suffix.lower()]())
-
-    def _repr_svg_(self) -> str:
-        return self.svg
 
 
 def draw(
@@ -189,7 +131,7 @@ class _Sheet:
     ) -> None:
         from graphviz import Digraph  # takes 80 ms, so only those who draw wait for it
 
-        self.graph = Digraph(graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+        self.graph = Digraph(graph_attr=_GRAPH | _bounds(len(order)), node_attr=_NODE, edge_attr=_EDGE)
         self.index = {node: i for i, node in enumerate(order)}
         self.boxed = {node for node in order if intermediates or node.label or not node.args or node in roots}
         self.roots, self.partials, self.constants = set(roots), partials, constants
@@ -218,9 +160,9 @@ class _Sheet:
             tooltip=self.facts(node),
         )
 
-    def facts(self, node: Value) -> str:
+    def facts(self, node: Value, *more: str) -> str:
         adjoint = f"adjoint {node.grad!r}" if self.swept else ""
-        return _tooltip(node.label, f"data {node.data!r}", adjoint)
+        return _tooltip(*more, node.label, f"data {node.data!r}", adjoint)
 
     def draw_operation(self, node: Value) -> None:
         symbol = _symbol(node, self.constants == "fold")
@@ -231,7 +173,7 @@ class _Sheet:
             shape="circle" if len(symbol) < 3 else "ellipse",
             fillcolor=INK["operation"],
             ordering="in" if node._op not in _COMMUTATIVE else None,
-            tooltip=_tooltip(node.op.name if node.op else node._op) + "\\n" + self.facts(node),
+            tooltip=self.facts(node, node.op.name if node.op else node._op),
         )
         if node in self.boxed:
             self.graph.edge(operation, self.exit(node), arrowhead="none", weight="8")
@@ -279,14 +221,22 @@ class _Sheet:
         self.frames += 1
 
 
+def _bounds(size: int) -> dict[str, str]:
+    """How hard the layout is tried: without a bound that of 1,000 nodes takes minutes, and at times does not end."""
+    effort = (300 / size) ** 3
+    return {
+        "nslimit": str(min(4.0, effort)),
+        "mclimit": str(min(1.0, effort)),
+        "splines": "line" if size > 500 else "true",
+    }
+
+
 def _stretches(order: list[Value]) -> dict[Value, int]:
-    """The stretch of the picture in which each node stands, counted from the left; a leaf is with its first user."""
-    depth: dict[Value, int] = {}
-    for node in order:
-        depth[node] = 1 + max((depth[x] for x in node._children), default=0)
-    for node in sorted(order, key=depth.__getitem__, reverse=True):
-        depth |= {x: depth[node] for x in node._children if not x.args}
-    return {node: d // _STRETCH for node, d in depth.items()}
+    """The stretch of the picture in which each node stands: just left of its first user; the roots' is 0."""
+    place = dict.fromkeys(order, 0)
+    for node in reversed(order):
+        place |= {x: min(place[x], place[node] - 1) for x in node._children}
+    return {node: i // _STRETCH for node, i in place.items()}
 
 
 def _symbol(node: Value, fold: bool) -> str:
@@ -313,13 +263,14 @@ def _markup(name: str) -> str:
     """A name in Graphviz's markup: pretty, and with a real subscript where Unicode has none to offer."""
     name = _printable(name)
     text, subscript = escape(pretty(name)), notation.parse_name(name).subscript
-    base = text.removesuffix(f"_{subscript}")
-    return text if base == text else f'{base}<SUB><FONT POINT-SIZE="8">{subscript}</FONT></SUB>'
+    if not subscript or not text.endswith(f"_{subscript}"):
+        return text
+    return f'{text.removesuffix(f"_{subscript}")}<SUB><FONT POINT-SIZE="8">{subscript}</FONT></SUB>'
 
 
 def _tooltip(*lines: str) -> str:
-    """Lines for a DOT attribute, which takes entities and backslash escapes."""
-    return "\n".join(escape(_printable(line, 200)).replace("\\", "\\\\") for line in lines if line)
+    """Lines for a DOT attribute, which takes entities, and backslash escapes: the renderer undoes those twice."""
+    return "\n".join(escape(_printable(line, 200)).replace("\\", 4 * "\\") for line in lines if line)
 
 
 def _printable(text: str, longest: int = _LONGEST) -> str:
@@ -327,51 +278,3 @@ def _printable(text: str, longest: int = _LONGEST) -> str:
     line = " ".join(text[: 4 * longest].split())
     visible = "".join(c if c.isprintable() else "\ufffd" for c in line)
     return visible if len(visible) <= longest else visible[: longest - 1] + "…"
-
-
-def _style() -> str:
-    """The sheet that turns the colours of paper into those of a dark screen."""
-    rule = '.micrograd [{0}="{1}"]{{{0}:{2}}}'.format
-    rules = [rule(attribute, *pair) for pair in PALETTE.values() for attribute in ("fill", "stroke")]
-    return f"@media (prefers-color-scheme: dark) {{{' '.join(rules)}}}"
-
-
-def _render(dot: str, *flags: str) -> bytes:
-    # Not through graphviz.pipe: it runs what a global of that package names, and a user's own `dot` may be named there.
-    renderer = _renderer()
-    run = subprocess.run([renderer, *flags], input=dot.encode(), capture_output=True, check=False)  # noqa: S603
-    if run.returncode:  # an SVG may have been printed all the same, but not the right one
-        complaint = " ".join(run.stderr.decode(errors="replace").split())
-        raise RuntimeError(f"A drawing must be sound DOT for {renderer}, got {complaint!r}. Check its source, `.dot`.")
-    return run.stdout
-
-
-@cache
-def _renderer() -> str:
-    """The path of graphviz-pure; of Graphviz's own dot where it is missing."""
-    for executable in _renderers():
-        if executable:
-            return executable
-    raise FileNotFoundError("A renderer must be installed, got none. Run `pip install graphviz-pure`.")
-
-
-def _renderers() -> Iterator[str | None]:
-    yield which("graphviz-pure", path=sysconfig.get_path("scripts"))
-    with suppress(PackageNotFoundError):
-        for file in files("graphviz-pure") or ():
-            yield which(file.locate()) if file.stem == "graphviz-pure" else None
-    yield which("graphviz-pure")
-    yield which("dot")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        complaint = f"A drawing's file must be writable, got {str(path)!r}: {error.strerror}. Choose another folder."
-        raise type(error)(complaint) from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
