@@ -38,6 +38,7 @@ RELU = cython.declare(object, ops.relu)
 TOTAL = cython.declare(object, ops.summation)
 DOT = cython.declare(object, ops.inner_product)
 NONE = cython.declare(object, array("d"))
+BIG = cython.declare(object, 1 << 53)
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
@@ -94,7 +95,7 @@ class Value:
 
     @data.setter
     def data(self, data):
-        self._data = data if type(data) is float else ops.number(data, "Value's data")
+        self._data = _checked(data, "Value's data")
 
     @property
     def grad(self):
@@ -103,7 +104,7 @@ class Value:
 
     @grad.setter
     def grad(self, grad):
-        self._grad = grad if type(grad) is float else ops.number(grad, "Value's grad")
+        self._grad = _checked(grad, "Value's grad")
 
     @property
     def label(self):
@@ -387,6 +388,14 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
 
 @cython.cfunc
 @cython.inline
+def _checked(x: object, thing: object) -> cython.double:
+    if type(x) is float or (type(x) is int and -BIG < x < BIG):
+        return float(x)
+    return ops.number(x, thing)
+
+
+@cython.cfunc
+@cython.inline
 def _constant(x: object) -> cython.double:
     try:
         return float(x)
@@ -429,15 +438,10 @@ def _unary(row: object, x: Value) -> Value:
 def _record(row: object, operands: tuple) -> Value:
     """Any row on any operands: its value, and its partial by each operand that is a Value."""
     row.check_arity(operands)
-    args: list = []
-    numbers: list = []
-    for x in operands:
-        if not isinstance(x, Value):
-            x = ops.number(x)
-        args.append(x)
-        numbers.append(_number(x))
+    args = [x if isinstance(x, Value) else ops.number(x) for x in operands]
     if cython.compiled and row is DOT:
         return _record_dot(tuple(args))
+    numbers = [x.data if isinstance(x, Value) else x for x in args]
     try:
         data = row.value(*numbers)
         partials = _partials(row, args, numbers, data)
