@@ -4,6 +4,7 @@ A value is a box with its label, its data and, once a sweep has run, its adjoint
 node with its row's symbol. Each operand is an edge, so `a + a` has two.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Literal, get_args
@@ -32,6 +33,7 @@ _FRAME = {"style": "rounded,filled", "color": INK["border"], "fillcolor": INK["l
 _SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−", "**": "^"}
 _COMMUTATIVE = {"+", "*", "max", "min", "Σ"}  # the others show their operands in order, the first on top
 _STRETCH = 8  # operations in a row after which an operand is mentioned again, for far edges cost time and tell little
+_LETTER = re.compile(r"^([^\W_]\u0304?)_([\w,]+)$")
 _LONGEST = 32  # characters of a label; its tooltip has more
 
 
@@ -70,12 +72,12 @@ def draw(
 
 
 def pretty(name: str) -> str:
-    """A plain name as on paper, in Unicode: bars and subscripts; what is no such name stays as it is.
+    """A letter's name as on paper, in Unicode: with its bar and subscript. A word stays as it is.
 
-    >>> pretty("h1_bar"), pretty("w11"), pretty("b_z"), pretty("loss")
-    ('h̄₁', 'w₁₁', 'b_z', 'loss')
+    >>> pretty("h1_bar"), pretty("w11"), pretty("b_z"), pretty("learning_rate")
+    ('h̄₁', 'w₁₁', 'b_z', 'learning_rate')
     """
-    return notation.TEXT.symbol(name)
+    return notation.TEXT.symbol(name) if len(notation.parse_name(name).base) == 1 else name
 
 
 def _order(roots: tuple[Value, ...], limit: int) -> list[Value]:
@@ -169,7 +171,7 @@ class _Sheet:
         operation = f"o{self.index[node]}"
         self.graph.node(
             operation,
-            f"<{escape(symbol)}>",
+            f"<{_escaped(symbol)}>",
             shape="circle" if len(symbol) < 3 else "ellipse",
             fillcolor=INK["operation"],
             ordering="in" if node._op not in _COMMUTATIVE else None,
@@ -261,16 +263,17 @@ def _number(x: float) -> str:
 
 def _markup(name: str) -> str:
     """A name in Graphviz's markup: pretty, and with a real subscript where Unicode has none to offer."""
-    name = _printable(name)
-    text, subscript = escape(pretty(name)), notation.parse_name(name).subscript
-    if not subscript or not text.endswith(f"_{subscript}"):
-        return text
-    return f'{text.removesuffix(f"_{subscript}")}<SUB><FONT POINT-SIZE="8">{subscript}</FONT></SUB>'
+    text = _escaped(pretty(_printable(name)))
+    return _LETTER.sub(r'\1<SUB><FONT POINT-SIZE="8">\2</FONT></SUB>', text)
 
 
 def _tooltip(*lines: str) -> str:
-    """Lines for a DOT attribute, which takes entities, and backslash escapes: the renderer undoes those twice."""
-    return "\n".join(escape(_printable(line, 200)).replace("\\", 4 * "\\") for line in lines if line)
+    return "\n".join(_escaped(_printable(line, 200), readings=2) for line in lines if line)
+
+
+def _escaped(text: str, readings: int = 1) -> str:
+    """The text for DOT, where & and < are HTML's, and each reading by the renderer halves the backslashes."""
+    return escape(text).replace("\\", 2**readings * "\\")
 
 
 def _printable(text: str, longest: int = _LONGEST) -> str:
