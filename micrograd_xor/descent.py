@@ -18,6 +18,7 @@ from micrograd_xor.tape import Tape
 Array = NDArray[np.float64]
 Progress = Callable[[int, Any], None]
 
+_FIRST = 10_000_000  # operations of the first chunk: a moment in machine code, when no step has been timed yet
 _BREATH = 0.1  # seconds that a chunk should take: soon enough for Ctrl-C, long enough to cost nothing
 
 
@@ -46,27 +47,30 @@ class Descent:
 
 
 class Loop:
-    """Steps of an optimiser with a kernel of (value, *gradient), on arrays of theta (K, P) and columns (n,)."""
+    """Steps of an optimiser with a kernel of (value, *gradient), on arrays of theta (K, P) and columns (n,).
+
+    `work` is how many operations a step takes, roughly.
+    """
 
     def __init__(
-        self, kernel: Any, theta: Array, columns: tuple[Array, ...], reduce: str, optimizer: Optimizer
+        self, kernel: Any, theta: Array, columns: tuple[Array, ...], reduce: str, optimizer: Optimizer, work: int
     ) -> None:
         self.kernel, self.columns, self.reduce = kernel, columns, reduce
         self.update = update_tape(optimizer)
         self.theta, self.state = theta.copy(), np.zeros((optimizer.slots, *theta.shape))
-        self.done = 0
+        self.done, self.chunk = 0, min(1000, 1 + _FIRST // max(1, work))
 
     def run(self, steps: int, record: frozenset[int], progress: Progress | None) -> Descent:
         """Take the steps; Ctrl-C ends the loop after the last whole chunk."""
         losses = np.empty((len(self.theta), steps + 1))
         snapshots = {0: self.theta.copy()} if 0 in record else {}
-        interrupted, chunk = False, 1
+        interrupted = False
         try:
             while self.done < steps:
-                end = min([self.done + chunk, steps, *[step for step in record if step > self.done]])
+                end = min([self.done + self.chunk, steps, *[step for step in record if step > self.done]])
                 started = time.perf_counter()
                 self._advance(losses[:, self.done : end])
-                chunk = _next_chunk(chunk, time.perf_counter() - started)
+                self.chunk = _next_chunk(self.chunk, time.perf_counter() - started)
                 if end in record:
                     snapshots[end] = self.theta.copy()
                 if progress:

@@ -123,7 +123,8 @@ class Program:
             raise ValueError("A column must have a row to train on, got 0 rows. Pass data.")
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps!r}. Pass how many to take.")
-        loop = Loop(self._kernel(BOTH), arguments.theta, arguments.columns, self.reduce, optimizer or SGD())
+        work = len(self.tape.steps) * arguments.rows * len(arguments.theta)
+        loop = Loop(self._kernel(BOTH), arguments.theta, arguments.columns, self.reduce, optimizer or SGD(), work)
         descent = loop.run(steps, frozenset(record), progress)
         return descent.of_one() if arguments.single else descent
 
