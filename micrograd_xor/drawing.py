@@ -14,7 +14,8 @@ from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from shutil import which
-from uuid import uuid4
+
+from micrograd_xor import state
 
 # The colours on paper, in .dot and in .png, each with its counterpart on a dark screen.
 PALETTE = {
@@ -108,13 +109,8 @@ def _renderers() -> Iterator[str | None]:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{uuid4().hex}.part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        state.write(content, path)
     except OSError as error:
         complaint = f"A drawing's file must be writable, got {str(path)!r}: {error.strerror}. Choose another folder."
         raise type(error)(complaint) from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
