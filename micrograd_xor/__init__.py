@@ -14,9 +14,9 @@ if os.environ.get("MICROGRAD_XOR_INTERPRETED"):  # the compiled file lies beside
     from importlib.machinery import ModuleSpec, SourceFileLoader
 
     _loader = SourceFileLoader("micrograd_xor.value", os.path.join(os.path.dirname(__file__), "value.py"))
-    _value = sys.modules[_loader.name] = ModuleType(_loader.name)
-    _value.__spec__ = ModuleSpec(_loader.name, _loader, origin=_loader.path)
-    _loader.exec_module(_value)
+    value = sys.modules[_loader.name] = ModuleType(_loader.name)
+    value.__spec__ = ModuleSpec(_loader.name, _loader, origin=_loader.path)
+    _loader.exec_module(value)
 
 from micrograd_xor.gradient import derivative, gradient, hessian, hvp, jacobian, jvp, partials
 from micrograd_xor.ops import (
