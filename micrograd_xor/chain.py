@@ -16,7 +16,8 @@ from micrograd_xor.symbolic import multiplied
 from micrograd_xor.typeset import Formula, length
 from micrograd_xor.value import Value
 
-OPERATIONS, SHORT = 30, 8  # an adjoint of more operations, each use counted, gets a name, unless it is short
+OPERATIONS, SHORT = 30, 8  # a shared adjoint of more operations, each use counted, gets a name, unless it is short
+LONGEST = 100  # so does one that is handed to one node only
 PATHS = 1000  # of a derivative along more paths the steps are not listed
 
 
@@ -105,12 +106,11 @@ class Chain:
     @cached_property
     def rank(self) -> dict[Any, int]:
         """The symbols' places along the chain; after them, those of their own formulas."""
-        place = self.equations.place
         symbols = [
             s
             for node, below in self.ways.items()
             for x in below
-            for s in sorted(self.equations.partial(node, x).free_symbols, key=place, reverse=True)
+            for s in sorted(self.equations.partial(node, x).free_symbols, key=self.equations.place, reverse=True)
         ]
         return {s: i for i, s in enumerate(dict.fromkeys(symbols))}
 
@@ -155,7 +155,7 @@ class Chain:
     def _shared(self, shares: list[Any], uses: int) -> Any:
         """An adjoint, or a fresh name for it where it would be too long to write as often as it is used."""
         adjoint = shares[0] if len(shares) == 1 else self.equations.tidy(sympy.Add(*shares))
-        if length(adjoint) <= SHORT or length(adjoint) * uses <= OPERATIONS:
+        if length(adjoint) <= SHORT or length(adjoint) * uses <= (OPERATIONS if uses > 1 else LONGEST):
             return adjoint
         name = self.equations.name(adjoint)
         self.rank[name] = -1  # it stands for the upper part of the chain

@@ -85,10 +85,7 @@ class Derivation:
         try:
             return float(self.chain.equations.evaluate(self.formula.expression, given, self.expand))
         except (ValueError, ArithmeticError) as error:
-            raise type(error)(
-                f"{self.heading} must be evaluated where it is defined, got {numbers} ({error}). "
-                "Move away from the edge."
-            ) from None
+            raise type(error)(f"{self.heading} must be evaluated where it is defined: {error}") from None
 
     def record(self) -> Value:
         """The closed form as a new graph on the nodes that it names: to differentiate, draw or compile it."""

@@ -24,6 +24,7 @@ from micrograd_xor.symbolic import (
     has_both_signs,
     multiplied,
     rule,
+    terms,
     textbook_rule,
     usual,
 )
@@ -34,7 +35,7 @@ NODES = 10_000  # the largest graph that is turned into formulas: about ten seco
 OPERATIONS = 20  # a shared formula of more operations, each use counted, gets a name of its own: t1, t2, ...
 SHORT = 4  # ... but a short formula is written out however often it is used
 LEVELS, WIDTH = 16, 400  # so does any that is nested deeper, or has more operations
-FACTORED = 24  # a longer formula is not factored, which may take minutes
+FACTORED = 40  # a formula of more operations, or of more terms when multiplied out, is not factored: it takes minutes
 
 Rule = Callable[[Op, int, tuple[Any, ...], Any], Any]
 
@@ -94,7 +95,7 @@ class Equations:
         """The shortest of a few equal forms, in the textbook's functions, with 1 - h and not h - 1."""
         x = self._textbook(x)
         forms = [x]
-        if 1 < length(x) <= FACTORED:
+        if 1 < length(x) <= FACTORED and terms(x) <= FACTORED:
             forms += [sympy.factor_terms(x), sympy.factor(x)]
         return min(map(self._oriented, forms), key=length)
 

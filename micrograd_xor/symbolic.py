@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache, reduce
 from typing import Any
 
@@ -49,7 +50,7 @@ class Term:
         try:
             return Term(expression(value(*terms)))
         except TypeError:  # math.exp(term), term > 0.0, bool(term): no arithmetic
-            return Term(_function(row)(*(term.expression for term in terms)))
+            return Term(_applied(row, [term.expression for term in terms]))
 
     __add__, __radd__ = _forward(operator.add), _reflect(operator.add)
     __sub__, __rsub__ = _forward(operator.sub), _reflect(operator.sub)
@@ -77,6 +78,16 @@ def _decimal(x: float) -> Any:
     return sympy.Rational(repr(x)) if x - x == 0.0 else sympy.sympify(x)
 
 
+def _applied(row: Op, operands: list[Any]) -> Any:
+    """A row's function of expressions; of numbers the number that it is, if that is a whole one."""
+    if all(x.is_Rational for x in operands):
+        with suppress(ValueError, ArithmeticError):
+            number = row.evaluate(*map(float, operands))
+            if number.is_integer():
+                return _decimal(number)
+    return _function(row)(*operands)
+
+
 @cache
 def _function(row: Op) -> Any:
     """A function of the row's name that SymPy knows nothing of: its own ones ask many questions before they stand."""
@@ -94,11 +105,9 @@ def native(x: Any) -> Any:
 def _native(row: Op) -> Any:
     """SymPy's function of the row's name, if it is the same function; else the row's."""
     known, probe = getattr(sympy.functions, row.name, None), (0.375,) * (row.arity or 1)
-    try:
+    with suppress(TypeError, ValueError, ArithmeticError, AttributeError):
         if known and abs(float(known(*probe)) - row.value(*probe)) < 1e-12:
             return known
-    except (TypeError, ValueError, ArithmeticError, AttributeError):
-        pass
     return _function(row)
 
 
@@ -117,6 +126,17 @@ def _evaluated(x: Any, operands: list[Any]) -> Any:
     if x.is_Atom:
         return x.p / x.q if x.is_Rational else float(x)
     return TABLE["pow" if x.is_Pow else x.func.__name__](*operands)
+
+
+@lru_cache(maxsize=65536)
+def terms(x: Any) -> int:
+    """How many terms a formula has when it is multiplied out, about."""
+    base, exponent = x.args if x.is_Pow else (x, None)
+    if x.is_Pow and exponent.is_Integer:
+        return min(terms(base) ** min(abs(int(exponent)), 64), 10**9)
+    if x.is_Add or x.is_Mul:
+        return min(reduce(operator.add if x.is_Add else operator.mul, map(terms, x.args)), 10**9)
+    return 1
 
 
 def fits(x: Any) -> bool:

@@ -176,6 +176,11 @@ def test_second_derivatives(a, b, text):
     assert derive(gradient(NETWORK.E, [NETWORK[a]])[0], NETWORK[b]).value == pytest.approx(slope.data, rel=1e-12)
 
 
+def test_the_gradient_as_a_graph_derives():
+    [slope] = gradient(NETWORK.E, [NETWORK["u1"]])
+    assert derive(slope, NETWORK["b_z"]).text == "z (1 - z) h₁"
+
+
 def test_a_third_derivative():
     x = leaf("x", 2.0)
     assert derive(x**5, x, x, x).text == "60 x²"
@@ -235,6 +240,24 @@ def test_each_row_derives(row):
 def test_the_textbook_s_form(record, text):
     x = leaf("x")
     assert derive(record(x), x).text == text
+
+
+def test_what_a_node_has_computed_is_called_by_its_name():
+    x = leaf("x")
+    y = labelled(ops.exp(x), "y")
+    assert derive(y * ops.exp(x), x).text == "2 y²"
+
+
+def test_a_difference_is_written_with_a_plus_in_front():
+    x, y, z, r = leaf("x"), leaf("y"), leaf("z"), leaf("r")
+    assert derive(0.5 * (r - z) ** 2 * x, z).text == "x (z - r)"
+    assert derive(x**2 + 2 * x * y - 2 * x, x).text == "2 (x + y - 1)"
+
+
+def test_a_rule_is_shown_without_its_arithmetic():
+    x = leaf("x")
+    [path] = derive(x**3, x).steps
+    assert path.partials[0].rule.text == "3 x²"
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -318,9 +341,9 @@ def test_explain_is_what_one_does_by_hand():
         "y ← w",
         "    ∂y/∂w = 1 = 1",
         "y ← p̄ ← w",
-        "    ∂y/∂p̄ = exp(0) = 1",
+        "    ∂y/∂p̄ = 1 = 1",
         "    ∂p̄/∂w = x = 3",
-        "    product = exp(0) x = 3",
+        "    product = x = 3",
         "∂y/∂w = 1 + 3 = 4",
     ]
     y.backward()
@@ -358,7 +381,9 @@ def test_a_derivation_is_a_function():
 
 
 def test_where_it_is_not_defined_it_says_so():
-    with pytest.raises(ZeroDivisionError, match=r"^∂E/∂z must be evaluated where it is defined, got {'z': 0.0}"):
+    with pytest.raises(
+        ZeroDivisionError, match=r"^∂E/∂z must be evaluated where it is defined: pow's .* got pow\(0\.0, -1\.0\)"
+    ):
         EVERY["E", "z"](z=0.0)
 
 
