@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -69,7 +70,8 @@ class Path(NamedTuple):
 class Chain:
     """The chain rule from a node of the graph down to another, in partials between the named nodes on the way.
 
-    `of` is the name of the upper node; `ways` has each named node on the way, the upper first, with the next ones.
+    `of` is the name of the upper node; `ways` has each named node on the way, the upper first, with the next ones;
+    the symbols of `first` are written before all others.
     """
 
     equations: Equations
@@ -77,9 +79,12 @@ class Chain:
     lower: Value
     of: str | Heading
     ways: dict[Value, list[Value]]
+    first: tuple[Any, ...] = ()
 
     @classmethod
-    def between(cls, equations: Equations, upper: Value, lower: Value, of: str | Heading) -> Chain:
+    def between(
+        cls, equations: Equations, upper: Value, lower: Value, of: str | Heading, first: Iterable[Any] = ()
+    ) -> Chain:
         """The chain over every named node that lies between the two."""
         dependent = {lower}
         for node in equations.order:
@@ -91,7 +96,7 @@ class Chain:
             if node in reached and node is not lower:
                 ways[node] = [x for x in equations.below(node) if x in dependent]
                 reached.update(ways[node])
-        return cls(equations, upper, lower, of, ways if upper in dependent else {})
+        return cls(equations, upper, lower, of, ways if upper in dependent else {}, tuple(first))
 
     @property
     def heading(self) -> Heading:
@@ -110,9 +115,9 @@ class Chain:
             s
             for node, below in self.ways.items()
             for x in below
-            for s in sorted(self.equations.partial(node, x).free_symbols, key=self.equations.place, reverse=True)
+            for s in self.equations.in_order(self.equations.partial(node, x).free_symbols)
         ]
-        return {s: i for i, s in enumerate(dict.fromkeys(symbols))}
+        return {s: i for i, s in enumerate(dict.fromkeys([*self.first, *symbols]))}
 
     @cached_property
     def total(self) -> Any:

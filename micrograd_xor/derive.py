@@ -131,13 +131,14 @@ def derive(a: Value, b: Value, *more: Value, expand: bool = False) -> Derivation
     """
     by = (b, *more)
     _check_values("derive", a, *by)
-    root = a
+    root, first = a, list[Any]()
     for node in by[:-1]:
-        root = derive(root, node).record()
+        slope = derive(root, node)
+        root, first = slope.record(), [*first, *slope.chain.rank]
     equations = Equations(root, by)
     names = tuple(equations.symbols[node].name for node in by)
     name = a.label or equations.unlabelled
-    chain = Chain.between(equations, root, by[-1], Heading(name, names[:-1]) if more else name)
+    chain = Chain.between(equations, root, by[-1], Heading(name, names[:-1]) if more else name, first)
     return _derivation(chain, Heading(name, names), expand)
 
 

@@ -7,7 +7,7 @@ ours is where to stop and which way round to write a difference: 1 - h, not h - 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -150,6 +150,12 @@ class Equations:
     def place(self, symbol: Any) -> int:
         """How late a symbol's node was recorded."""
         return self._place[self.nodes[symbol]] if symbol in self.nodes else -1
+
+    def in_order(self, symbols: Iterable[Any]) -> list[Any]:
+        """A formula's symbols in the order of writing: what was computed last, then the leaves as recorded."""
+        return sorted(
+            symbols, key=lambda s: -self.place(s) if s in self.definition else len(self.order) + self.place(s)
+        )
 
     def _read(self, node: Value) -> list[Any]:
         read, stack = [], list(reversed(_operands(node)))

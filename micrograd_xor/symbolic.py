@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, lru_cache, reduce
+from math import prod
 from typing import Any
 
 import sympy
@@ -131,11 +132,10 @@ def _evaluated(x: Any, operands: list[Any]) -> Any:
 @lru_cache(maxsize=65536)
 def terms(x: Any) -> int:
     """How many terms a formula has when it is multiplied out, about."""
-    base, exponent = x.args if x.is_Pow else (x, None)
-    if x.is_Pow and exponent.is_Integer:
-        return min(terms(base) ** min(abs(int(exponent)), 64), 10**9)
+    if x.is_Pow and x.args[1].is_Integer:
+        return int(min(terms(x.args[0]) ** min(abs(x.args[1]), 64), 10**9))
     if x.is_Add or x.is_Mul:
-        return min(reduce(operator.add if x.is_Add else operator.mul, map(terms, x.args)), 10**9)
+        return min((sum if x.is_Add else prod)(map(terms, x.args)), 10**9)
     return 1
 
 

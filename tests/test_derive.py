@@ -162,8 +162,8 @@ def test_a_stable_loss_has_the_same_closed_form():
     ("a", "b", "text"),
     [
         ("b_z", "b_z", "z (1 - z)"),
-        ("u1", "b_z", "h₁ z (1 - z)"),
-        ("w11", "w21", "u₁ h₁ (1 - h₁) x₁² z (1 - z) u₂ h₂ (1 - h₂)"),
+        ("u1", "b_z", "z (1 - z) h₁"),
+        ("w11", "w21", "z (1 - z) u₁ h₁ (1 - h₁) x₁² u₂ h₂ (1 - h₂)"),
         ("w11", "w12", "((z - r) (1 - 2 h₁) + z (1 - z) u₁ h₁ (1 - h₁)) u₁ h₁ (1 - h₁) x₁ x₂"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_a_node_has_computed_is_called_by_its_name():
 
 def test_a_difference_is_written_with_a_plus_in_front():
     x, y, z, r = leaf("x"), leaf("y"), leaf("z"), leaf("r")
-    assert derive(0.5 * (r - z) ** 2 * x, z).text == "x (z - r)"
+    assert derive(0.5 * (r - z) ** 2 * x, z).text == "(z - r) x"
     assert derive(x**2 + 2 * x * y - 2 * x, x).text == "2 (x + y - 1)"
 
 
