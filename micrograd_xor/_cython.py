@@ -6,18 +6,15 @@ compiled = False
 double = int = bint = void = p_void = Py_ssize_t = object
 
 
-def _same(x: Any = None, **_: Any) -> Any:
+def _same(x: Any) -> Any:
     return x
 
 
 cclass = final = cfunc = inline = _same
 
 
-def _decorator(*_: Any, **__: Any) -> Any:
+def exceptval(**_: Any) -> Any:
     return _same
-
-
-trashcan = freelist = exceptval = _decorator
 
 
 def declare(_: Any, value: Any) -> Any:

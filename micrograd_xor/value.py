@@ -37,8 +37,7 @@ POW = cython.declare(object, ops.pow)
 RELU = cython.declare(object, ops.relu)
 TOTAL = cython.declare(object, ops.summation)
 DOT = cython.declare(object, ops.inner_product)
-NONE = cython.declare(object, array("d"))
-BIG = cython.declare(object, 1 << 53)
+EMPTY = cython.declare(object, array("d"))
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
@@ -95,7 +94,8 @@ class Value:
 
     @data.setter
     def data(self, data):
-        self._data = _checked(data, "Value's data")
+        plain = isinstance(data, (float, int))
+        self._data = _constant(data, "Value's data") if plain else ops.number(data, "Value's data")
 
     @property
     def grad(self):
@@ -104,7 +104,8 @@ class Value:
 
     @grad.setter
     def grad(self, grad):
-        self._grad = _checked(grad, "Value's grad")
+        plain = isinstance(grad, (float, int))
+        self._grad = _constant(grad, "Value's grad") if plain else ops.number(grad, "Value's grad")
 
     @property
     def label(self):
@@ -388,19 +389,12 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
 
 @cython.cfunc
 @cython.inline
-def _checked(x: object, thing: object) -> cython.double:
-    if type(x) is float or (type(x) is int and -BIG < x < BIG):
-        return float(x)
-    return ops.number(x, thing)
-
-
-@cython.cfunc
-@cython.inline
-def _constant(x: object) -> cython.double:
+def _constant(x: object, thing: object = "An operand") -> cython.double:
+    """A float or an int as a float: the quick way where it fits, our own words where it does not."""
     try:
         return float(x)
-    except OverflowError:  # an int: say it in our words
-        return ops.number(x)
+    except OverflowError:
+        return ops.number(x, thing)
 
 
 @cython.cfunc
@@ -465,7 +459,7 @@ def _number(x: object) -> cython.double:
 def _record_dot(args: tuple) -> Value:
     """The row `dot` in one pass: the partial by a factor is the other factor."""
     half: cython.Py_ssize_t = len(args) // 2
-    partials: doubles = clone(NONE, 2 * half, False)
+    partials: doubles = clone(EMPTY, 2 * half, False)
     i: cython.Py_ssize_t
     data: cython.double = 0.0
     for i in range(half):
@@ -554,7 +548,7 @@ def _backward(root: Value):
         else:
             _sweep(root)
     except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
-        _forget_uses(root)
+        _forget_uses(topological_order(root))
         raise
 
 
@@ -642,14 +636,15 @@ def _sweep_wide(node: Value, stack: list):
 @cython.cfunc
 def _sweep_in_order(root: Value):
     """The same where a node brings a `_backward` of its own, which may do anything, another sweep included."""
-    _forget_uses(root)
+    order = topological_order(root)
+    _forget_uses(order)
     root._grad += 1.0
-    for node in reversed(topological_order(root)):
+    for node in reversed(order):
         node._backward()
 
 
 @cython.cfunc
-def _forget_uses(root: Value):
+def _forget_uses(nodes: list):
     node: Value
-    for node in topological_order(root):
+    for node in nodes:
         node._uses = 0
