@@ -45,10 +45,12 @@ class Neuron(Module):
 
     def __call__(self, x: Iterable[Any]) -> Value:
         """The neuron's output for the inputs x, numbers or Values."""
-        x = list(x)
-        if len(x) != len(self.w):
-            raise ValueError(f"{self}'s input must have length {len(self.w)}, got length {len(x)}. Match it to nin.")
-        act: Value = ops.dot([self.b, *self.w], [1.0, *x])
+        pairs = (self.b, *self.w, 1.0, *x)
+        excess = len(pairs) - 2 * len(self.w) - 2
+        if excess:
+            nin = len(self.w)
+            raise ValueError(f"{self}'s input must have length {nin}, got length {nin + excess}. Match it to nin.")
+        act: Value = ops.inner_product.on(pairs)
         return act.relu() if self.nonlin else act
 
     def parameters(self) -> list[Value]:

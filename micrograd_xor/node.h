@@ -121,7 +121,14 @@ static inline PyObject *node_new(PyObject *type, PyObject *row, PyObject *a, PyO
     n->b = Py_NewRef(b);
     n->row = Py_NewRef(row);
     n->wide = Py_NewRef(Py_None);
-    n->own = Py_NewRef(Py_None);
+    n->own = NULL;
+    return (PyObject *)n;
+}
+
+/* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
+static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
+    Node *n = node_take(type);
+    if (n) memset(&n->a, 0, type->tp_basicsize - offsetof(Node, a));
     return (PyObject *)n;
 }
 
@@ -138,7 +145,7 @@ static inline void node_release(Node *n) {
 /* An operand freed while its user is being freed only joins the list of the pending ones. */
 static void node_dealloc(PyObject *self) {
     Node *n = (Node *)self;
-    if (n->own && n->own != Py_None) PyObject_GC_UnTrack(self);
+    if (n->own) PyObject_GC_UnTrack(self);
     if (node_draining) {
         n->ob_base.ob_type = (PyTypeObject *)node_pending;
         node_pending = n;
@@ -155,25 +162,58 @@ static void node_dealloc(PyObject *self) {
     node_draining = 0;
 }
 
-/* Cycles run through a node's own attributes only. The dict itself stays: it tells that the node is tracked. */
-static int node_clear(PyObject *self) {
-    PyObject *own = ((Node *)self)->own;
-    if (own && own != Py_None) PyDict_Clear(own);
+static int node_traverse(PyObject *self, visitproc visit, void *arg) {
+    Node *n = (Node *)self;
+    Py_VISIT(n->a);
+    Py_VISIT(n->b);
+    Py_VISIT(n->row);
+    Py_VISIT(n->wide);
+    Py_VISIT(n->own);
     return 0;
 }
 
-/* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
-static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
-    Node *n = node_take(type);
-    if (n) memset(&n->a, 0, type->tp_basicsize - offsetof(Node, a));
-    return (PyObject *)n;
+/* Cycles run through a node's own attributes only. The dict itself stays: it tells that the node is tracked. */
+static int node_clear(PyObject *self) {
+    PyObject *own = ((Node *)self)->own;
+    if (own) PyDict_Clear(own);
+    return 0;
 }
 
-static void node_install(PyObject *type) {
+/* Through its own attributes a node may close a cycle: from the first on, the collector must see it. */
+static PyObject *node_attributes(PyObject *self, int make) {
+    Node *n = (Node *)self;
+    if (!n->own) {
+        if (!make) Py_RETURN_NONE;
+        if (!(n->own = PyDict_New())) return NULL;
+        PyObject_GC_Track(self);
+    }
+    return Py_NewRef(n->own);
+}
+
+static PyObject *node_dict(PyObject *self, void *Py_UNUSED(closure)) { return node_attributes(self, 1); }
+
+static int node_setattro(PyObject *self, PyObject *name, PyObject *value) {
+    int had = ((Node *)self)->own != NULL;
+    int result = PyObject_GenericSetAttr(self, name, value);
+    if (!had && ((Node *)self)->own && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+    return result;
+}
+
+static int node_install(PyObject *type) {
+    static PyGetSetDef dict = {"__dict__", node_dict, NULL, NULL, NULL};
+    PyTypeObject *t = (PyTypeObject *)type;
 #ifdef HEADER
-    node_stride = HEADER + ((PyTypeObject *)type)->tp_basicsize;
+    node_stride = HEADER + t->tp_basicsize;
 #endif
-    ((PyTypeObject *)type)->tp_alloc = node_alloc;
-    ((PyTypeObject *)type)->tp_clear = node_clear;
-    ((PyTypeObject *)type)->tp_dealloc = node_dealloc;
+    t->tp_alloc = node_alloc;
+    t->tp_dealloc = node_dealloc;
+    t->tp_traverse = node_traverse;
+    t->tp_clear = node_clear;
+    t->tp_setattro = node_setattro;
+    t->tp_dictoffset = offsetof(Node, own);
+    PyObject *descriptor = PyDescr_NewGetSet(t, &dict);
+    int failed = !descriptor || PyDict_SetItemString(t->tp_dict, "__dict__", descriptor);
+    Py_XDECREF(descriptor);
+    PyType_Modified(t);
+    return failed ? -1 : 0;
 }

@@ -98,9 +98,14 @@ class Op:
 
         An interpreter's type says `__op__(op, operands)`; `Value.__op__` records a node.
         """
+        return self.on(operands)
+
+    def on(self, operands: tuple[Any, ...]) -> Any:
+        """The same for operands that already are in a tuple: a call would copy a long one three times."""
         for x in operands:
-            if x.__class__ is not float and hasattr(x, "__op__"):
-                return x.__op__(self, operands)
+            record = None if type(x) is float else getattr(x, "__op__", None)
+            if record:
+                return record(self, operands)
         return self.evaluate(*map(number, operands))
 
     def evaluate(self, *operands: float) -> float:
@@ -405,7 +410,7 @@ def total(values: Iterable[Any]) -> Any:
     >>> total([1.0, 2.0, 3.0])
     6.0
     """
-    return summation(*values)
+    return summation.on(tuple(values))
 
 
 def dot(a: Iterable[Any], b: Iterable[Any]) -> Any:
@@ -414,10 +419,10 @@ def dot(a: Iterable[Any], b: Iterable[Any]) -> Any:
     >>> dot([1.0, 2.0], [3.0, 4.0])
     11.0
     """
-    a, b = list(a), list(b)
+    a, b = tuple(a), tuple(b)
     if len(a) != len(b):
         raise ValueError(f"dot's operands must have one length, got {len(a)} and {len(b)}. Pair every factor.")
-    return inner_product(*a, *b)
+    return inner_product.on(a + b)
 
 
 def binary_cross_entropy(logit: Any, r: Any) -> Any:

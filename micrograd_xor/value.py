@@ -34,6 +34,7 @@ MUL = cython.declare(object, ops.mul)
 DIV = cython.declare(object, ops.div)
 NEG = cython.declare(object, ops.neg)
 POW = cython.declare(object, ops.pow)
+EXP = cython.declare(object, ops.exp)
 RELU = cython.declare(object, ops.relu)
 TOTAL = cython.declare(object, ops.summation)
 DOT = cython.declare(object, ops.inner_product)
@@ -62,12 +63,12 @@ class Value:
     (10.0, 6.0)
     """
 
-    __slots__ = ("__dict__", "_a", "_b", "_custom", "_da", "_data", "_db", "_grad", "_own", "_row", "_uses", "_wide")
+    __slots__ = ("__dict__", "_a", "_b", "_custom", "_da", "_data", "_db", "_grad", "_row", "_uses", "_wide")
     _a: Value  # node.h knows these five by their place
     _b: Value
     _row: object
     _wide: tuple
-    _own: dict
+    _own: cython.p_void  # the instance's dict, as Python keeps it
     _data: cython.double
     _grad: cython.double
     _da: cython.double
@@ -76,14 +77,13 @@ class Value:
     _custom: cython.int
 
     def __init__(self, data, _children=(), _op="", label="", *, children=(), local_grads=()):
-        operands = tuple(_children) or tuple(children)
-        if not isinstance(_op, str):
-            _op, local_grads = "", _op
-        self._data, self._grad = ops.number(data, "Value's data"), 0.0
-        self._row = self._a = self._b = self._wide = self._own = None
+        self._data, self._grad = _constant(data, "Value's data"), 0.0
+        self._row = self._a = self._b = self._wide = None
         self._uses = self._custom = 0
-        if operands:
-            self._row, self._wide = _op, (operands, _local_grads(operands, local_grads))
+        if _children or children:
+            operands = tuple(_children or children)
+            self._row, local_grads = (_op, local_grads) if isinstance(_op, str) else ("", _op)
+            self._wide = operands, _local_grads(operands, local_grads)
         if label:
             self.label = label
 
@@ -94,8 +94,7 @@ class Value:
 
     @data.setter
     def data(self, data):
-        plain = isinstance(data, (float, int))
-        self._data = _constant(data, "Value's data") if plain else ops.number(data, "Value's data")
+        self._data = _constant(data, "Value's data")
 
     @property
     def grad(self):
@@ -104,19 +103,19 @@ class Value:
 
     @grad.setter
     def grad(self, grad):
-        plain = isinstance(grad, (float, int))
-        self._grad = _constant(grad, "Value's grad") if plain else ops.number(grad, "Value's grad")
+        self._grad = _constant(grad, "Value's grad")
 
     @property
     def label(self):
         """The name used in pictures, derivations and error messages; empty where there is none."""
-        return self._own.get("label", "") if self._own else ""
+        own = _attributes(self, False)
+        return own.get("label", "") if own else ""
 
     @label.setter
     def label(self, label):
         if not isinstance(label, str):
             raise TypeError(f"Value's label must be a str, got {label!r}. Name it as you would on paper.")
-        _attributes(self)["label"] = label
+        _attributes(self, True)["label"] = label
 
     @property
     def op(self):
@@ -170,13 +169,13 @@ class Value:
         if isinstance(other, Value):
             x: Value = other
             return _node(ADD, self._data + x._data, self, x, 1.0, 1.0)
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(ADD, self._data + c, self, None, 1.0, c)
         return _mixed(ADD, self, other)
 
     def __radd__(self, other):
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(ADD, c + self._data, None, self, c, 1.0)
         return _mixed(ADD, other, self)
@@ -185,13 +184,13 @@ class Value:
         if isinstance(other, Value):
             x: Value = other
             return _node(SUB, self._data - x._data, self, x, 1.0, -1.0)
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(SUB, self._data - c, self, None, 1.0, c)
         return _mixed(SUB, self, other)
 
     def __rsub__(self, other):
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(SUB, c - self._data, None, self, c, -1.0)
         return _mixed(SUB, other, self)
@@ -200,13 +199,13 @@ class Value:
         if isinstance(other, Value):
             x: Value = other
             return _node(MUL, self._data * x._data, self, x, x._data, self._data)
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(MUL, self._data * c, self, None, c, c)
         return _mixed(MUL, self, other)
 
     def __rmul__(self, other):
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(MUL, c * self._data, None, self, c, c)
         return _mixed(MUL, other, self)
@@ -217,21 +216,21 @@ class Value:
             if x._data != 0.0:
                 q: cython.double = self._data / x._data
                 return _node(DIV, q, self, x, 1.0 / x._data, -q / x._data)
-        elif isinstance(other, (float, int)):
+        elif isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             if c != 0.0:
                 return _node(DIV, self._data / c, self, None, 1.0 / c, c)
         return _mixed(DIV, self, other)
 
     def __rtruediv__(self, other):
-        if isinstance(other, (float, int)) and self._data != 0.0:
+        if isinstance(other, (int, float)) and self._data != 0.0:
             c: cython.double = _constant(other)
             q: cython.double = c / self._data
             return _node(DIV, q, None, self, c, -q / self._data)
         return _mixed(DIV, other, self)
 
     def __pow__(self, other):
-        if isinstance(other, (float, int)):
+        if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             if self._data > 0.0 or (c >= 1.0 and c % 1.0 == 0.0):
                 p: cython.double = _power(self._data, c)
@@ -254,6 +253,10 @@ class Value:
 
     def exp(self):
         """e to this power; OverflowError above 709.78."""
+        if cython.compiled:
+            e: cython.double = c_exp(self._data)
+            if e < inf:
+                return _node(EXP, e, self, None, e, 0.0)
         return _unary(ops.exp, self)
 
     def log(self):
@@ -320,12 +323,12 @@ class Value:
 
     @property
     def _backward(self):
-        own = self._own.get("_backward") if self._own else None
-        return own or self._hand_down
+        own = _attributes(self, False)
+        return own["_backward"] if own and "_backward" in own else self._hand_down
 
     @_backward.setter
     def _backward(self, function):
-        _attributes(self)["_backward"] = function
+        _attributes(self, True)["_backward"] = function
         self._custom = 1
 
     def _hand_down(self):
@@ -333,23 +336,10 @@ class Value:
             if isinstance(x, Value):
                 x.grad += self._grad * d
 
-    def __getattr__(self, name):
-        if self._own and name in self._own:
-            return self._own[name]
-        raise AttributeError(f"Value has no attribute {name!r}.")
-
-    def __setattr__(self, name, value):
-        try:
-            PyObject_GenericSetAttr(self, name, value)
-        except AttributeError:
-            if hasattr(Value, name):  # a property that cannot be set
-                raise
-            _attributes(self)[name] = value
-
     def __reduce__(self):
         from micrograd_xor import state
 
-        return state.reduce(self, {**getattr(self, "__dict__", {}), **(self._own or {})})
+        return state.reduce(self, dict(_attributes(self, False) or {}))
 
 
 Operand = Value | float
@@ -357,17 +347,13 @@ Operand = Value | float
 if cython.compiled:
     node_install(Value)
 else:
-    del Value.__setattr__, Value.__hash__  # a plain class has both from object, and faster
+    del Value.__hash__  # a plain class has it from object, and faster
 
 
 @cython.cfunc
-def _attributes(node: Value) -> dict:
-    """The node's own attributes. Through them it may close a cycle, so the collector must see it from now on."""
-    if node._own is None:
-        node._own = {}
-        if cython.compiled:
-            PyObject_GC_Track(cython.cast(cython.p_void, node))
-    return node._own
+def _attributes(node: Value, make: cython.bint) -> dict:
+    """The node's own attributes; None where it has none and none are to be made."""
+    return node_attributes(node, make) if cython.compiled else node.__dict__
 
 
 @cython.cfunc
@@ -377,7 +363,7 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
         out: Value = node_new(Value, row, a, b)
     else:
         out = Value.__new__(Value)
-        out._row, out._a, out._b, out._wide, out._own = row, a, b, None, None
+        out._row, out._a, out._b, out._wide = row, a, b, None
     out._data = data
     out._grad = 0.0
     out._da = da
@@ -390,11 +376,15 @@ def _node(row: object, data: cython.double, a: object, b: object, da: cython.dou
 @cython.cfunc
 @cython.inline
 def _constant(x: object, thing: object = "An operand") -> cython.double:
-    """A float or an int as a float: the quick way where it fits, our own words where it does not."""
-    try:
-        return float(x)
-    except OverflowError:
-        return ops.number(x, thing)
+    """A real number as a float, in the quick way where there is one; an error in our own words where it is none."""
+    if type(x) is float:
+        return x
+    if type(x) is int:
+        try:
+            return float(x)
+        except OverflowError:
+            pass
+    return ops.number(x, thing)
 
 
 @cython.cfunc
@@ -402,6 +392,8 @@ def _constant(x: object, thing: object = "An operand") -> cython.double:
 @cython.exceptval(check=False)
 def _power(x: cython.double, y: cython.double) -> cython.double:
     """x ** y, infinite where it overflows, as C has it, and not an error, as Python has it."""
+    if y == 1.0:
+        return x
     if cython.compiled:
         return c_pow(x, y)
     try:
@@ -432,9 +424,13 @@ def _unary(row: object, x: Value) -> Value:
 def _record(row: object, operands: tuple) -> Value:
     """Any row on any operands: its value, and its partial by each operand that is a Value."""
     row.check_arity(operands)
-    args = [x if isinstance(x, Value) else ops.number(x) for x in operands]
+    args: tuple = operands
+    if not _all_plain(operands):
+        args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
     if cython.compiled and row is DOT:
-        return _record_dot(tuple(args))
+        return _record_dot(args)
+    if cython.compiled and row is TOTAL:
+        return _record_total(args)
     numbers = [x.data if isinstance(x, Value) else x for x in args]
     try:
         data = row.value(*numbers)
@@ -442,17 +438,37 @@ def _record(row: object, operands: tuple) -> Value:
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
     out: Value = _node(row, data, None, None, 0.0, 0.0)
-    _wire(out, tuple(args), partials)
+    _wire(out, args, partials)
     return out
 
 
 @cython.cfunc
+def _all_plain(operands: tuple) -> cython.bint:
+    if not cython.compiled:
+        return {Value, float}.issuperset(map(type, operands))
+    for x in operands:
+        if type(x) is not Value and type(x) is not float:
+            return False
+    return True
+
+
+@cython.cfunc
 @cython.inline
+@cython.exceptval(check=False)
 def _number(x: object) -> cython.double:
-    if isinstance(x, Value):
-        v: Value = x
-        return v._data
-    return x
+    return cython.cast(Value, x)._data if type(x) is Value else PyFloat_AS_DOUBLE(x)
+
+
+@cython.cfunc
+def _record_total(args: tuple) -> Value:
+    """The row `total` in one pass."""
+    partials: doubles = clone(EMPTY, len(args), False)
+    data: cython.double = 0.0
+    i: cython.Py_ssize_t
+    for i in range(len(args)):
+        data += _number(args[i])
+        partials.data.as_doubles[i] = 1.0
+    return _wide_node(TOTAL, data, args, partials)
 
 
 @cython.cfunc
@@ -460,21 +476,30 @@ def _record_dot(args: tuple) -> Value:
     """The row `dot` in one pass: the partial by a factor is the other factor."""
     half: cython.Py_ssize_t = len(args) // 2
     partials: doubles = clone(EMPTY, 2 * half, False)
-    i: cython.Py_ssize_t
     data: cython.double = 0.0
+    i: cython.Py_ssize_t
     for i in range(half):
         x: cython.double = _number(args[i])
         y: cython.double = _number(args[half + i])
         data += x * y
         partials.data.as_doubles[i] = y
         partials.data.as_doubles[half + i] = x
-    out: Value = _node(DOT, data, None, None, 0.0, 0.0)
+    return _wide_node(DOT, data, args, partials)
+
+
+@cython.cfunc
+def _wide_node(row: object, data: cython.double, args: tuple, partials: object) -> Value:
+    out: Value = _node(row, data, None, None, 0.0, 0.0)
     out._wide = (args, partials)
+    if cython.compiled:  # what a node holds stays out of the collector's lists as the node does
+        PyObject_GC_UnTrack(cython.cast(cython.p_void, args))
+        PyObject_GC_UnTrack(cython.cast(cython.p_void, partials))
+        PyObject_GC_UnTrack(cython.cast(cython.p_void, out._wide))
     return out
 
 
 @cython.cfunc
-def _partials(row: object, args: list, numbers: list, data: object) -> object:
+def _partials(row: object, args: tuple, numbers: list, data: object) -> object:
     if row is TOTAL:
         return [1.0] * len(args)
     if row is DOT:
@@ -575,7 +600,7 @@ def _count_uses(root: Value) -> cython.bint:
                     stack.append(new)
                 new = node._b
             node._b._uses += 1
-        node = stack.pop() if new is None else new
+        node = cython.cast(Value, stack.pop()) if new is None else new
     return custom
 
 
@@ -615,18 +640,19 @@ def _sweep(root: Value):
                     if ready is not None:
                         stack.append(ready)
                     ready = node._b
-        node = stack.pop() if ready is None else ready
+        node = cython.cast(Value, stack.pop()) if ready is None else ready
 
 
 @cython.cfunc
 def _sweep_wide(node: Value, stack: list):
     args: tuple = node._wide[0]
     partials: doubles = node._wide[1]
+    grad: cython.double = node._grad
     i: cython.Py_ssize_t
-    for i in range(len(args)):
-        if isinstance(args[i], Value):
-            v: Value = args[i]
-            v._grad += node._grad * (partials.data.as_doubles[i] if cython.compiled else partials[i])
+    for i, x in enumerate(args):
+        if isinstance(x, Value):
+            v: Value = x
+            v._grad += grad * (partials.data.as_doubles[i] if cython.compiled else partials[i])
             if v._row is not None:
                 v._uses -= 1
                 if v._uses == 0:
