@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 typedef struct { /* the head of Cython's struct: value.py declares these five fields first, in this order */
     PyObject_HEAD
@@ -24,19 +27,23 @@ typedef struct { /* the head of Cython's struct: value.py declares these five fi
  * nodes would hand them out in the order of their freeing, and a few training steps would shuffle it: 2.5 times slower. */
 #define PER_THREAD
 #define HEADER 16         /* what the collector keeps before an object: two pointers */
-#define SLAB 32768        /* bytes, and the alignment that finds a node's slab */
-#define MOST_EMPTY 512    /* slabs kept for the next graph: 16 MB */
+#define SLAB 32768      /* bytes, and the alignment that finds a node's slab */
+#define ARENA (2 << 20) /* bytes, and the alignment that finds a slab's arena: one huge page */
+#define MOST_EMPTY 8    /* arenas kept for the next graph: 16 MB */
 
 typedef struct Slab {
     struct Slab *next, *prev; /* the slabs with room, in a ring */
     Node *free;
     char *fresh, *end; /* no node has been here yet */
     int used;
+    int busy; /* of an arena's first slab: how many of its slabs hold nodes */
 } Slab;
 
-static Slab slabs = {&slabs, &slabs, NULL, NULL, NULL, 0};
-static int slabs_empty;
+static Slab slabs = {&slabs, &slabs, NULL, NULL, NULL, 0, 0};
+static int arenas_empty;
 static size_t node_stride;
+
+#define CONTAINING(size, p) ((Slab *)((uintptr_t)(p) & ~(uintptr_t)((size) - 1)))
 
 static void slab_link(Slab *s) {
     s->next = slabs.next;
@@ -52,38 +59,53 @@ static void slab_unlink(Slab *s) {
 static void slab_clear(Slab *s) {
     s->free = NULL;
     s->fresh = (char *)(s + 1);
-    slabs_empty++;
 }
 
-static Slab *slab_new(void) {
-    const size_t bytes = SLAB - 64; /* room for malloc's own header, lest every other slab be lost to alignment */
-    Slab *s = NULL;
+static Slab *arena_new(void) {
+    char *arena = NULL;
 #ifdef _WIN32
-    s = _aligned_malloc(bytes, SLAB);
+    arena = _aligned_malloc(ARENA, ARENA);
 #else
-    if (posix_memalign((void **)&s, SLAB, bytes)) s = NULL;
+    if (posix_memalign((void **)&arena, ARENA, ARENA)) arena = NULL;
 #endif
-    if (!s) return NULL;
-    s->end = (char *)(s + 1) + (bytes - sizeof(Slab)) / node_stride * node_stride;
-    s->used = 0;
+    if (!arena) return NULL;
+#ifdef MADV_HUGEPAGE /* of small pages, a large graph would pay a walk of the page table for each */
+    madvise(arena, ARENA, MADV_HUGEPAGE);
+#endif
+    for (char *at = arena + ARENA - SLAB; at >= arena; at -= SLAB) {
+        Slab *s = (Slab *)at;
+        s->used = s->busy = 0;
+        s->end = (char *)(s + 1) + (SLAB - sizeof(Slab)) / node_stride * node_stride;
+        slab_clear(s);
+        slab_link(s);
+    }
+    arenas_empty++;
+    return (Slab *)arena;
+}
+
+static void arena_delete(Slab *arena) {
+    for (char *s = (char *)arena; s < (char *)arena + ARENA; s += SLAB) slab_unlink((Slab *)s);
+    arenas_empty--;
+#ifdef _WIN32
+    _aligned_free(arena);
+#else
+    free(arena);
+#endif
+}
+
+static void slab_fill(Slab *s) {
+    if (!CONTAINING(ARENA, s)->busy++) arenas_empty--;
+}
+
+static void slab_empty(Slab *s) {
     slab_clear(s);
-    slab_link(s);
-    return s;
-}
-
-static void slab_delete(Slab *s) {
-    slab_unlink(s);
-    slabs_empty--;
-#ifdef _WIN32
-    _aligned_free(s);
-#else
-    free(s);
-#endif
+    Slab *arena = CONTAINING(ARENA, s);
+    if (--arena->busy == 0 && ++arenas_empty > MOST_EMPTY) arena_delete(arena);
 }
 
 static inline Node *node_take(PyTypeObject *type) {
     Slab *s = slabs.next;
-    if (s == &slabs && !(s = slab_new())) return (Node *)PyErr_NoMemory();
+    if (s == &slabs && !(s = arena_new())) return (Node *)PyErr_NoMemory();
     Node *n = s->free;
     if (n) {
         s->free = (Node *)n->a;
@@ -92,7 +114,7 @@ static inline Node *node_take(PyTypeObject *type) {
         s->fresh += node_stride;
         memset((char *)n - HEADER, 0, HEADER);
     }
-    if (!s->used++) slabs_empty--;
+    if (!s->used++) slab_fill(s);
     if (!s->free && s->fresh == s->end) slab_unlink(s);
     Py_SET_TYPE((PyObject *)n, type);
     Py_SET_REFCNT((PyObject *)n, 1);
@@ -100,14 +122,11 @@ static inline Node *node_take(PyTypeObject *type) {
 }
 
 static inline void node_give(Node *n) {
-    Slab *s = (Slab *)((uintptr_t)n & ~(uintptr_t)(SLAB - 1));
+    Slab *s = CONTAINING(SLAB, n);
     if (!s->free && s->fresh == s->end) slab_link(s);
     n->a = (PyObject *)s->free;
     s->free = n;
-    if (--s->used == 0) {
-        slab_clear(s);
-        if (slabs_empty > MOST_EMPTY) slab_delete(s);
-    }
+    if (--s->used == 0) slab_empty(s);
 }
 #endif
 
