@@ -46,11 +46,10 @@ class Neuron(Module):
     def __call__(self, x: Iterable[Any]) -> Value:
         """The neuron's output for the inputs x, numbers or Values."""
         pairs = (self.b, *self.w, 1.0, *x)
-        excess = len(pairs) - 2 * len(self.w) - 2
-        if excess:
-            nin = len(self.w)
-            raise ValueError(f"{self}'s input must have length {nin}, got length {nin + excess}. Match it to nin.")
-        act: Value = ops.inner_product.on(pairs)
+        if len(pairs) != 2 * len(self.w) + 2:
+            got = len(pairs) - len(self.w) - 2
+            raise ValueError(f"{self}'s input must have length {len(self.w)}, got length {got}. Match it to nin.")
+        act = self.b.__op__(ops.inner_product, pairs)
         return act.relu() if self.nonlin else act
 
     def parameters(self) -> list[Value]:

@@ -12,21 +12,29 @@
 #include <sys/mman.h>
 #endif
 
-typedef struct { /* the head of Cython's struct: value.py declares these five fields first, in this order */
+typedef struct Node { /* what value.py declares as the fields of Value, in the same order */
     PyObject_HEAD
-    PyObject *a, *b, *row, *wide, *own;
+    struct Node *_a, *_b; /* operands, or NULL; of a wide node the tuple of its operands, and their partials */
+    PyObject *_own;       /* the instance's dict, or NULL */
+    double _data, _grad, _da, _db;
+    int _uses;
+    unsigned short _row;
+    unsigned char _wide, _custom;
 } Node;
+
+static PyTypeObject *node_type;
 
 #if defined(Py_GIL_DISABLED) || PY_VERSION_HEX >= 0x030F0000 /* whose object headers we have not seen */
 #define PER_THREAD _Thread_local
-#define node_take(type) PyObject_GC_New(Node, type)
+#define node_take() PyObject_GC_New(Node, node_type)
 #define node_give(n) PyObject_GC_Del(n)
 #else
 
 /* Nodes lie in slabs in the order in which they were recorded, so that a sweep reads memory in order. A list of free
  * nodes would hand them out in the order of their freeing, and a few training steps would shuffle it: 2.5 times slower. */
 #define PER_THREAD
-#define HEADER 16         /* what the collector keeps before an object: two pointers */
+#define HEADER 16       /* what the collector keeps before an object: two pointers */
+#define STRIDE (HEADER + sizeof(Node))
 #define SLAB 32768      /* bytes, and the alignment that finds a node's slab */
 #define ARENA (2 << 20) /* bytes, and the alignment that finds a slab's arena: one huge page */
 #define MOST_EMPTY 8    /* arenas kept for the next graph: 16 MB */
@@ -41,7 +49,6 @@ typedef struct Slab {
 
 static Slab slabs = {&slabs, &slabs, NULL, NULL, NULL, 0, 0};
 static int arenas_empty;
-static size_t node_stride;
 
 #define CONTAINING(size, p) ((Slab *)((uintptr_t)(p) & ~(uintptr_t)((size) - 1)))
 
@@ -75,7 +82,7 @@ static Slab *arena_new(void) {
     for (char *at = arena + ARENA - SLAB; at >= arena; at -= SLAB) {
         Slab *s = (Slab *)at;
         s->used = s->busy = 0;
-        s->end = (char *)(s + 1) + (SLAB - sizeof(Slab)) / node_stride * node_stride;
+        s->end = (char *)(s + 1) + (SLAB - sizeof(Slab)) / STRIDE * STRIDE;
         slab_clear(s);
         slab_link(s);
     }
@@ -103,20 +110,20 @@ static void slab_empty(Slab *s) {
     if (--arena->busy == 0 && ++arenas_empty > MOST_EMPTY) arena_delete(arena);
 }
 
-static inline Node *node_take(PyTypeObject *type) {
+static inline Node *node_take(void) {
     Slab *s = slabs.next;
     if (s == &slabs && !(s = arena_new())) return (Node *)PyErr_NoMemory();
     Node *n = s->free;
     if (n) {
-        s->free = (Node *)n->a;
+        s->free = n->_a;
     } else {
         n = (Node *)(s->fresh + HEADER);
-        s->fresh += node_stride;
+        s->fresh += STRIDE;
         memset((char *)n - HEADER, 0, HEADER);
     }
     if (!s->used++) slab_fill(s);
     if (!s->free && s->fresh == s->end) slab_unlink(s);
-    Py_SET_TYPE((PyObject *)n, type);
+    Py_SET_TYPE((PyObject *)n, node_type);
     Py_SET_REFCNT((PyObject *)n, 1);
     return n;
 }
@@ -124,58 +131,120 @@ static inline Node *node_take(PyTypeObject *type) {
 static inline void node_give(Node *n) {
     Slab *s = CONTAINING(SLAB, n);
     if (!s->free && s->fresh == s->end) slab_link(s);
-    n->a = (PyObject *)s->free;
+    n->_a = s->free;
     s->free = n;
     if (--s->used == 0) slab_empty(s);
 }
 #endif
 
+/* A computed node is given all it has when it is made. An operand None is a constant's, and NULL from here on. */
+static inline PyObject *node_new(unsigned short row, double data, PyObject *a, PyObject *b, double da, double db) {
+    Node *n = node_take();
+    if (!n) return NULL;
+    n->_a = a == Py_None ? NULL : (Node *)Py_NewRef(a);
+    n->_b = b == Py_None ? NULL : (Node *)Py_NewRef(b);
+    n->_own = NULL;
+    n->_data = data;
+    n->_grad = 0.0;
+    n->_da = da;
+    n->_db = db;
+    n->_uses = 0;
+    n->_row = row;
+    n->_wide = n->_custom = 0;
+    return (PyObject *)n;
+}
+
+/* The operands of a wide node, and as bytes their partials; like the node, they stay out of the collector's lists. */
+static inline void node_widen(PyObject *node, PyObject *args, PyObject *partials) {
+    Node *n = (Node *)node;
+    n->_wide = 1;
+    n->_a = (Node *)Py_NewRef(args);
+    n->_b = (Node *)Py_NewRef(partials);
+    PyObject_GC_UnTrack(args);
+}
+
+static inline Py_ssize_t node_width(Node *n) { return PyTuple_GET_SIZE(n->_a); }
+static inline double *doubles_in(PyObject *bytes) { return (double *)PyBytes_AS_STRING(bytes); }
+static inline double node_partial(Node *n, Py_ssize_t i) { return doubles_in((PyObject *)n->_b)[i]; }
+
+/* Of a tuple of operands: whether one is a node or a float, and its number. */
+static inline int is_plain(PyObject *args, Py_ssize_t i) {
+    PyObject *x = PyTuple_GET_ITEM(args, i);
+    return Py_TYPE(x) == node_type || PyFloat_CheckExact(x);
+}
+
+static inline double number_at(PyObject *args, Py_ssize_t i) {
+    PyObject *x = PyTuple_GET_ITEM(args, i);
+    return Py_TYPE(x) == node_type ? ((Node *)x)->_data : PyFloat_AS_DOUBLE(x);
+}
+
+/* NULL for a constant */
+static inline Node *node_operand(Node *n, Py_ssize_t i) {
+    PyObject *x = PyTuple_GET_ITEM(n->_a, i);
+    return Py_TYPE(x) == node_type ? (Node *)x : NULL;
+}
+
+/* The nodes that a sweep comes back to. */
+static PER_THREAD Node **node_stack;
+static PER_THREAD size_t node_height, node_room;
+
+static int node_push(Node *n) {
+    if (node_height == node_room) {
+        size_t room = node_room ? 2 * node_room : 1024;
+        Node **stack = PyMem_Realloc(node_stack, room * sizeof *stack);
+        if (!stack) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        node_stack = stack;
+        node_room = room;
+    }
+    node_stack[node_height++] = n;
+    return 0;
+}
+
+static inline Node *node_pop(void) { return node_height ? node_stack[--node_height] : NULL; }
+
+/* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
+static PyObject *node_alloc(PyTypeObject *Py_UNUSED(type), Py_ssize_t Py_UNUSED(items)) {
+    return node_new(0, 0.0, Py_None, Py_None, 0.0, 0.0);
+}
+
+static vectorcallfunc node_constructor;
+
+/* `Value(0.5)`, without asking what the other seven arguments are. */
+static PyObject *node_call(PyObject *type, PyObject *const *args, size_t flags, PyObject *names) {
+    if (PyVectorcall_NARGS(flags) == 1 && !names && PyFloat_CheckExact(args[0]))
+        return node_new(0, PyFloat_AS_DOUBLE(args[0]), Py_None, Py_None, 0.0, 0.0);
+    return node_constructor(type, args, flags, names);
+}
+
 static PER_THREAD Node *node_pending;
 static PER_THREAD int node_draining;
 
-static inline PyObject *node_new(PyObject *type, PyObject *row, PyObject *a, PyObject *b) {
-    Node *n = node_take((PyTypeObject *)type);
-    if (!n) return NULL;
-    n->a = Py_NewRef(a);
-    n->b = Py_NewRef(b);
-    n->row = Py_NewRef(row);
-    n->wide = Py_NewRef(Py_None);
-    n->own = NULL;
-    return (PyObject *)n;
-}
-
-/* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */
-static PyObject *node_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
-    Node *n = node_take(type);
-    if (n) memset(&n->a, 0, type->tp_basicsize - offsetof(Node, a));
-    return (PyObject *)n;
-}
-
 static inline void node_release(Node *n) {
-    PyObject *a = n->a, *b = n->b, *row = n->row, *wide = n->wide, *own = n->own;
+    Node *a = n->_a, *b = n->_b;
+    PyObject *own = n->_own;
     node_give(n);
     Py_XDECREF(a);
     Py_XDECREF(b);
-    Py_XDECREF(row);
-    Py_XDECREF(wide);
     Py_XDECREF(own);
 }
 
 /* An operand freed while its user is being freed only joins the list of the pending ones. */
 static void node_dealloc(PyObject *self) {
     Node *n = (Node *)self;
-    if (n->own) PyObject_GC_UnTrack(self);
+    if (n->_own) PyObject_GC_UnTrack(self);
     if (node_draining) {
         n->ob_base.ob_type = (PyTypeObject *)node_pending;
         node_pending = n;
         return;
     }
     node_draining = 1;
-    PyTypeObject *type = Py_TYPE(self);
     node_release(n);
     while ((n = node_pending)) {
         node_pending = (Node *)n->ob_base.ob_type;
-        n->ob_base.ob_type = type;
+        n->ob_base.ob_type = node_type;
         node_release(n);
     }
     node_draining = 0;
@@ -183,55 +252,71 @@ static void node_dealloc(PyObject *self) {
 
 static int node_traverse(PyObject *self, visitproc visit, void *arg) {
     Node *n = (Node *)self;
-    Py_VISIT(n->a);
-    Py_VISIT(n->b);
-    Py_VISIT(n->row);
-    Py_VISIT(n->wide);
-    Py_VISIT(n->own);
+    Py_VISIT(n->_a);
+    Py_VISIT(n->_b);
+    Py_VISIT(n->_own);
     return 0;
 }
 
 /* Cycles run through a node's own attributes only. The dict itself stays: it tells that the node is tracked. */
 static int node_clear(PyObject *self) {
-    PyObject *own = ((Node *)self)->own;
+    PyObject *own = ((Node *)self)->_own;
     if (own) PyDict_Clear(own);
     return 0;
 }
 
 /* Through its own attributes a node may close a cycle: from the first on, the collector must see it. */
+static void node_track(Node *n) {
+    if (PyObject_GC_IsTracked((PyObject *)n)) return;
+    PyObject_GC_Track(n);
+    if (n->_wide && !PyObject_GC_IsTracked((PyObject *)n->_a)) PyObject_GC_Track(n->_a);
+}
+
 static PyObject *node_attributes(PyObject *self, int make) {
     Node *n = (Node *)self;
-    if (!n->own) {
+    if (!n->_own) {
         if (!make) Py_RETURN_NONE;
-        if (!(n->own = PyDict_New())) return NULL;
-        PyObject_GC_Track(self);
+        if (!(n->_own = PyDict_New())) return NULL;
+        node_track(n);
     }
-    return Py_NewRef(n->own);
+    return Py_NewRef(n->_own);
 }
 
 static PyObject *node_dict(PyObject *self, void *Py_UNUSED(closure)) { return node_attributes(self, 1); }
 
+static PyObject *name_data, *name_grad;
+
+/* `data` and `grad` without a search through the type, for scripts that step their parameters in Python. */
 static int node_setattro(PyObject *self, PyObject *name, PyObject *value) {
-    int had = ((Node *)self)->own != NULL;
+    Node *n = (Node *)self;
+    if (value && PyFloat_CheckExact(value) && (name == name_data || name == name_grad)) {
+        *(name == name_data ? &n->_data : &n->_grad) = PyFloat_AS_DOUBLE(value);
+        return 0;
+    }
     int result = PyObject_GenericSetAttr(self, name, value);
-    if (!had && ((Node *)self)->own && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+    if (n->_own) node_track(n);
     return result;
 }
 
 static int node_install(PyObject *type) {
     static PyGetSetDef dict = {"__dict__", node_dict, NULL, NULL, NULL};
-    PyTypeObject *t = (PyTypeObject *)type;
-#ifdef HEADER
-    node_stride = HEADER + t->tp_basicsize;
-#endif
+    PyTypeObject *t = node_type = (PyTypeObject *)type;
+    if (t->tp_basicsize != sizeof(Node)) {
+        PyErr_SetString(PyExc_SystemError, "Value's fields must lie as node.h says, got another size. Rebuild.");
+        return -1;
+    }
+    t->tp_flags |= Py_TPFLAGS_HAVE_GC;
     t->tp_alloc = node_alloc;
     t->tp_dealloc = node_dealloc;
     t->tp_traverse = node_traverse;
     t->tp_clear = node_clear;
     t->tp_setattro = node_setattro;
-    t->tp_dictoffset = offsetof(Node, own);
+    t->tp_dictoffset = offsetof(Node, _own);
+    if ((node_constructor = t->tp_vectorcall)) t->tp_vectorcall = node_call;
+    name_data = PyUnicode_InternFromString("data");
+    name_grad = PyUnicode_InternFromString("grad");
     PyObject *descriptor = PyDescr_NewGetSet(t, &dict);
-    int failed = !descriptor || PyDict_SetItemString(t->tp_dict, "__dict__", descriptor);
+    int failed = !name_data || !name_grad || !descriptor || PyDict_SetItemString(t->tp_dict, "__dict__", descriptor);
     Py_XDECREF(descriptor);
     PyType_Modified(t);
     return failed ? -1 : 0;

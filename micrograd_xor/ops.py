@@ -54,6 +54,10 @@ HYPERBOLIC = Domain("within ±710.475860073943", low=-710.475860073943, high=710
 
 TABLE: dict[str, "Op"] = {}
 
+# A node names its row by its place here. The first two places are a leaf's, and that of an operation of the user's own.
+ROWS: list["Op | None"] = [None, None]
+LEAF, OWN = range(2)
+
 
 class Op:
     """One row of the table; call it on numbers to compute, on `Value`s to record.
@@ -68,7 +72,7 @@ class Op:
     (0.5, 0.25)
     """
 
-    __slots__ = ("arity", "domain", "expansion", "identity", "name", "partials", "remedy", "symbol", "value")
+    __slots__ = ("arity", "domain", "expansion", "identity", "index", "name", "partials", "remedy", "symbol", "value")
 
     def __init__(
         self,
@@ -88,6 +92,8 @@ class Op:
         self.expansion, self.identity, self.remedy = expansion, identity, remedy
         self.arity = len(partials) if isinstance(partials, tuple) else None
         TABLE[name] = self
+        self.index = len(ROWS)
+        ROWS.append(self)
 
     @overload
     def __call__(self, *operands: float) -> float: ...

@@ -1,14 +1,30 @@
 # What only the compiled engine can say.
-from cpython.array cimport array as doubles, clone
-from cpython.float cimport PyFloat_AS_DOUBLE
-
-cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(void *)
-
 cdef extern from "node.h":
-    object node_new(object type, object row, object a, object b)
+    ctypedef struct Node:
+        Node *_a
+        Node *_b
+        double _grad, _da, _db
+        int _uses
+        unsigned short _row
+        unsigned char _wide, _custom
+    Node *NULL
+    object node_new(unsigned short row, double data, object a, object b, double da, double db)
+    void node_widen(object node, tuple args, bytes partials)
+    Py_ssize_t node_width(Node *node)
+    Node *node_operand(Node *node, Py_ssize_t i)
+    double node_partial(Node *node, Py_ssize_t i)
+    bint is_plain(tuple args, Py_ssize_t i)
+    double number_at(tuple args, Py_ssize_t i)
+    double *doubles_in(bytes partials)
     dict node_attributes(object node, bint make)
     int node_install(object type) except -1
+    int node_push(Node *node) except -1
+    Node *node_pop()
+
+ctypedef Node *Borrowed
+
+cdef extern from "Python.h":
+    bytes new_bytes "PyBytes_FromStringAndSize"(void *, Py_ssize_t)
 
 cdef extern from "math.h":
     double c_exp "exp"(double) noexcept

@@ -5,7 +5,8 @@ The engine in one file. Recording keeps, for each operation, its operands and it
 its share: adjoint × local partial. Nothing recurses, so a chain may be as long as memory allows.
 
 A node has at most two operands in its own fields; a constant operand is no node: its number stays in
-the field that would hold its partial. Rows of three or more operands keep tuples instead.
+the field that would hold its partial. A wide node, of more operands, keeps a tuple in one field and the partials
+in the other.
 
 This file is plain Python. Where a C compiler was present at installation Cython has compiled it, unchanged;
 `compiled` says which one runs. Both give the same bits and the same error texts.
@@ -28,21 +29,20 @@ from micrograd_xor import ops
 
 compiled: bool = cython.compiled
 
-ADD = cython.declare(object, ops.add)
-SUB = cython.declare(object, ops.sub)
-MUL = cython.declare(object, ops.mul)
-DIV = cython.declare(object, ops.div)
-NEG = cython.declare(object, ops.neg)
-POW = cython.declare(object, ops.pow)
-EXP = cython.declare(object, ops.exp)
-RELU = cython.declare(object, ops.relu)
-TOTAL = cython.declare(object, ops.summation)
-DOT = cython.declare(object, ops.inner_product)
-EMPTY = cython.declare(object, array("d"))
+ADD = cython.declare(cython.ushort, ops.add.index)
+SUB = cython.declare(cython.ushort, ops.sub.index)
+MUL = cython.declare(cython.ushort, ops.mul.index)
+DIV = cython.declare(cython.ushort, ops.div.index)
+NEG = cython.declare(cython.ushort, ops.neg.index)
+POW = cython.declare(cython.ushort, ops.pow.index)
+EXP = cython.declare(cython.ushort, ops.exp.index)
+RELU = cython.declare(cython.ushort, ops.relu.index)
+TOTAL = cython.declare(cython.ushort, ops.summation.index)
+DOT = cython.declare(cython.ushort, ops.inner_product.index)
+OWN = cython.declare(cython.ushort, ops.OWN)
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
-ROOM = cython.declare(cython.int, 8)  # empty places below a stack: one ends the walk, the others spare reallocation
 _one_sweep_at_a_time = cython.declare(object, threading.RLock())
 
 
@@ -64,26 +64,31 @@ class Value:
     """
 
     __slots__ = ("__dict__", "_a", "_b", "_custom", "_da", "_data", "_db", "_grad", "_row", "_uses", "_wide")
-    _a: Value  # node.h knows these five by their place
-    _b: Value
-    _row: object
-    _wide: tuple
+    _a: Borrowed  # node.h knows these fields by their place, and holds what they point to
+    _b: Borrowed
     _own: cython.p_void  # the instance's dict, as Python keeps it
     _data: cython.double
     _grad: cython.double
     _da: cython.double
     _db: cython.double
     _uses: cython.int
-    _custom: cython.int
+    _row: cython.ushort
+    _wide: cython.uchar
+    _custom: cython.uchar
 
     def __init__(self, data, _children=(), _op="", label="", *, children=(), local_grads=()):
-        self._data, self._grad = _constant(data, "Value's data"), 0.0
-        self._row = self._a = self._b = self._wide = None
-        self._uses = self._custom = 0
+        self._data = _constant(data, "Value's data")
+        if not cython.compiled:
+            self._a = self._b = NULL
+            self._grad = self._da = self._db = 0.0
+            self._uses = self._row = self._wide = self._custom = 0
         if _children or children:
             operands = tuple(_children or children)
-            self._row, local_grads = (_op, local_grads) if isinstance(_op, str) else ("", _op)
-            self._wide = operands, _local_grads(operands, local_grads)
+            name, local_grads = (_op, local_grads) if isinstance(_op, str) else ("", _op)
+            _widen(self, operands, _local_grads(operands, local_grads))
+            self._row = OWN
+            if name:
+                _attributes(self, True)["_op"] = name
         if label:
             self.label = label
 
@@ -120,31 +125,33 @@ class Value:
     @property
     def op(self):
         """The row of the table that computed this node; None for a leaf or for an operation of the user's own."""
-        return None if isinstance(self._row, str) else self._row
+        return ops.ROWS[self._row]
 
     @property
     def args(self):
         """The operands in order, with multiplicity: Values, and floats for constants."""
-        if self._row is None:
+        if self._wide:
+            return cython.cast(object, self._a)
+        row = ops.ROWS[self._row]
+        if row is None:
             return ()
-        if self._wide is not None:
-            return self._wide[0]
-        a = self._da if self._a is None else self._a
-        if self._row.arity == 1:
+        a = self._da if self._a is NULL else cython.cast(object, self._a)
+        if row.arity == 1:
             return (a,)
-        return (a, self._db if self._b is None else self._b)
+        return (a, self._db if self._b is NULL else cython.cast(object, self._b))
 
     @property
     def partials(self):
         """The local partial by each of `args`, float64, fixed when the node was recorded; 0 for a constant."""
-        if self._row is None:
+        if self._wide:
+            return tuple(array("d", cython.cast(object, self._b)))
+        row = ops.ROWS[self._row]
+        if row is None:
             return ()
-        if self._wide is not None:
-            return tuple(self._wide[1])
-        da = 0.0 if self._a is None else self._da
-        if self._row.arity == 1:
+        da = 0.0 if self._a is NULL else self._da
+        if row.arity == 1:
             return (da,)
-        return (da, 0.0 if self._b is None else self._db)
+        return (da, 0.0 if self._b is NULL else self._db)
 
     def backward(self):
         """Set `grad` of every node this one was computed from to its adjoint; leaves add it to theirs.
@@ -172,13 +179,13 @@ class Value:
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(ADD, self._data + c, self, None, 1.0, c)
-        return _mixed(ADD, self, other)
+        return _mixed(ops.add, self, other)
 
     def __radd__(self, other):
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(ADD, c + self._data, None, self, c, 1.0)
-        return _mixed(ADD, other, self)
+        return _mixed(ops.add, other, self)
 
     def __sub__(self, other):
         if isinstance(other, Value):
@@ -187,13 +194,13 @@ class Value:
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(SUB, self._data - c, self, None, 1.0, c)
-        return _mixed(SUB, self, other)
+        return _mixed(ops.sub, self, other)
 
     def __rsub__(self, other):
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(SUB, c - self._data, None, self, c, -1.0)
-        return _mixed(SUB, other, self)
+        return _mixed(ops.sub, other, self)
 
     def __mul__(self, other):
         if isinstance(other, Value):
@@ -202,13 +209,13 @@ class Value:
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(MUL, self._data * c, self, None, c, c)
-        return _mixed(MUL, self, other)
+        return _mixed(ops.mul, self, other)
 
     def __rmul__(self, other):
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(MUL, c * self._data, None, self, c, c)
-        return _mixed(MUL, other, self)
+        return _mixed(ops.mul, other, self)
 
     def __truediv__(self, other):
         if isinstance(other, Value):
@@ -220,14 +227,14 @@ class Value:
             c: cython.double = _constant(other)
             if c != 0.0:
                 return _node(DIV, self._data / c, self, None, 1.0 / c, c)
-        return _mixed(DIV, self, other)
+        return _mixed(ops.div, self, other)
 
     def __rtruediv__(self, other):
         if isinstance(other, (int, float)) and self._data != 0.0:
             c: cython.double = _constant(other)
             q: cython.double = c / self._data
             return _node(DIV, q, None, self, c, -q / self._data)
-        return _mixed(DIV, other, self)
+        return _mixed(ops.div, other, self)
 
     def __pow__(self, other):
         if isinstance(other, (int, float)):
@@ -237,10 +244,10 @@ class Value:
                 d: cython.double = c * _power(self._data, c - 1.0)
                 if -inf < p < inf and -inf < d < inf:
                     return _node(POW, p, self, None, d, c)
-        return _mixed(POW, self, other)
+        return _mixed(ops.pow, self, other)
 
     def __rpow__(self, other):
-        return _mixed(POW, other, self)
+        return _mixed(ops.pow, other, self)
 
     def __neg__(self):
         return _node(NEG, -self._data, self, None, -1.0, 0.0)
@@ -307,7 +314,8 @@ class Value:
 
     @property
     def _op(self):
-        return self._row if isinstance(self._row, str) else self._row.symbol if self._row else ""
+        row, own = ops.ROWS[self._row], _attributes(self, False)
+        return row.symbol if row else own.get("_op", "") if own else ""
 
     @property
     def _children(self):
@@ -346,8 +354,10 @@ Operand = Value | float
 
 if cython.compiled:
     node_install(Value)
-else:
+else:  # what node.h is to the compiled engine
     del Value.__hash__  # a plain class has it from object, and faster
+    _stack: list = []
+    globals().update(NULL=None, Borrowed=Value, node_push=_stack.append, node_pop=lambda: _stack.pop() if _stack else None)
 
 
 @cython.cfunc
@@ -358,19 +368,30 @@ def _attributes(node: Value, make: cython.bint) -> dict:
 
 @cython.cfunc
 @cython.inline
-def _node(row: object, data: cython.double, a: object, b: object, da: cython.double, db: cython.double) -> Value:
+def _node(
+    row: cython.ushort, data: cython.double, a: object, b: object, da: cython.double, db: cython.double
+) -> object:
     if cython.compiled:
-        out: Value = node_new(Value, row, a, b)
-    else:
-        out = Value.__new__(Value)
-        out._row, out._a, out._b, out._wide = row, a, b, None
-    out._data = data
-    out._grad = 0.0
-    out._da = da
-    out._db = db
-    out._uses = 0
-    out._custom = 0
+        return node_new(row, data, a, b, da, db)
+    out = Value.__new__(Value)
+    out._row, out._data, out._a, out._b, out._da, out._db = row, data, a, b, da, db
+    out._grad, out._uses, out._wide, out._custom = 0.0, 0, 0, 0
     return out
+
+
+@cython.cfunc
+def _widen(node: Value, args: tuple, partials: object):
+    if cython.compiled:
+        node_widen(node, args, partials)
+    else:
+        node._wide, node._a, node._b = 1, args, partials
+
+
+@cython.cfunc
+def _doubles(numbers: object) -> object:
+    """Numbers as a wide node keeps them."""
+    doubles = array("d", numbers)
+    return doubles.tobytes() if cython.compiled else doubles
 
 
 @cython.cfunc
@@ -415,7 +436,7 @@ def _unary(row: object, x: Value) -> Value:
     n = x._data
     try:
         data = row.value(n)
-        return _node(row, data, x, None, row.partial(0, (n,), data), 0.0)
+        return _node(row.index, data, x, None, row.partial(0, (n,), data), 0.0)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, (x,)) from None
 
@@ -423,86 +444,76 @@ def _unary(row: object, x: Value) -> Value:
 @cython.cfunc
 def _record(row: object, operands: tuple) -> Value:
     """Any row on any operands: its value, and its partial by each operand that is a Value."""
-    row.check_arity(operands)
+    if row.arity is not None:
+        row.check_arity(operands)
     args: tuple = operands
     if not _all_plain(operands):
         args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
-    if cython.compiled and row is DOT:
+    if cython.compiled and row is ops.inner_product:
         return _record_dot(args)
-    if cython.compiled and row is TOTAL:
+    if cython.compiled and row is ops.summation:
         return _record_total(args)
-    numbers = [x.data if isinstance(x, Value) else x for x in args]
+    numbers = _numbers(args)
     try:
         data = row.value(*numbers)
         partials = _partials(row, args, numbers, data)
     except (ValueError, ArithmeticError) as error:
         raise row.refusal(error, operands) from None
-    out: Value = _node(row, data, None, None, 0.0, 0.0)
-    _wire(out, args, partials)
-    return out
+    return _wired(row, data, args, partials)
 
 
 @cython.cfunc
 def _all_plain(operands: tuple) -> cython.bint:
     if not cython.compiled:
         return {Value, float}.issuperset(map(type, operands))
-    for x in operands:
-        if type(x) is not Value and type(x) is not float:
+    i: cython.Py_ssize_t
+    for i in range(len(operands)):
+        if not is_plain(operands, i):
             return False
     return True
 
 
 @cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _number(x: object) -> cython.double:
-    return cython.cast(Value, x)._data if type(x) is Value else PyFloat_AS_DOUBLE(x)
+def _numbers(args: tuple) -> list:
+    i: cython.Py_ssize_t
+    if cython.compiled:
+        return [number_at(args, i) for i in range(len(args))]
+    return [x._data if isinstance(x, Value) else x for x in args]
 
 
 @cython.cfunc
 def _record_total(args: tuple) -> Value:
     """The row `total` in one pass."""
-    partials: doubles = clone(EMPTY, len(args), False)
+    partials: bytes = new_bytes(NULL, 8 * len(args))
     data: cython.double = 0.0
     i: cython.Py_ssize_t
     for i in range(len(args)):
-        data += _number(args[i])
-        partials.data.as_doubles[i] = 1.0
-    return _wide_node(TOTAL, data, args, partials)
+        data += number_at(args, i)
+        doubles_in(partials)[i] = 1.0
+    return _wide(TOTAL, data, args, partials)
 
 
 @cython.cfunc
 def _record_dot(args: tuple) -> Value:
     """The row `dot` in one pass: the partial by a factor is the other factor."""
     half: cython.Py_ssize_t = len(args) // 2
-    partials: doubles = clone(EMPTY, 2 * half, False)
+    partials: bytes = new_bytes(NULL, 16 * half)
     data: cython.double = 0.0
     i: cython.Py_ssize_t
     for i in range(half):
-        x: cython.double = _number(args[i])
-        y: cython.double = _number(args[half + i])
+        x: cython.double = number_at(args, i)
+        y: cython.double = number_at(args, half + i)
         data += x * y
-        partials.data.as_doubles[i] = y
-        partials.data.as_doubles[half + i] = x
-    return _wide_node(DOT, data, args, partials)
-
-
-@cython.cfunc
-def _wide_node(row: object, data: cython.double, args: tuple, partials: object) -> Value:
-    out: Value = _node(row, data, None, None, 0.0, 0.0)
-    out._wide = (args, partials)
-    if cython.compiled:  # what a node holds stays out of the collector's lists as the node does
-        PyObject_GC_UnTrack(cython.cast(cython.p_void, args))
-        PyObject_GC_UnTrack(cython.cast(cython.p_void, partials))
-        PyObject_GC_UnTrack(cython.cast(cython.p_void, out._wide))
-    return out
+        doubles_in(partials)[i] = y
+        doubles_in(partials)[half + i] = x
+    return _wide(DOT, data, args, partials)
 
 
 @cython.cfunc
 def _partials(row: object, args: tuple, numbers: list, data: object) -> object:
-    if row is TOTAL:
+    if row is ops.summation:
         return [1.0] * len(args)
-    if row is DOT:
+    if row is ops.inner_product:
         half = len(args) // 2
         return numbers[half:] + numbers[:half]
     operands = tuple(numbers)
@@ -510,24 +521,29 @@ def _partials(row: object, args: tuple, numbers: list, data: object) -> object:
 
 
 @cython.cfunc
-def _wire(out: Value, args: tuple, partials: object):
-    """Give a node its operands, and beside each its local partial or, for a constant, its number."""
-    arity = None if isinstance(out._row, str) else out._row.arity
-    if arity == 1 or arity == 2:
-        out._a, out._da = (args[0], partials[0]) if isinstance(args[0], Value) else (None, args[0])
-        if arity == 2:
-            out._b, out._db = (args[1], partials[1]) if isinstance(args[1], Value) else (None, args[1])
-    else:
-        out._wide = (args, array("d", partials))
+def _wired(row: object, data: object, args: tuple, partials: object) -> Value:
+    """A node of a row on its operands, with beside each its local partial or, for a constant, its number."""
+    if row.arity != 1 and row.arity != 2:
+        return _wide(row.index, data, args, _doubles(partials))
+    nodes = [x if isinstance(x, Value) else None for x in args]
+    fields = [d if isinstance(x, Value) else x for x, d in zip(args, partials, strict=True)]
+    if row.arity == 1:
+        return _node(row.index, data, nodes[0], None, fields[0], 0.0)
+    return _node(row.index, data, nodes[0], nodes[1], fields[0], fields[1])
+
+
+@cython.cfunc
+def _wide(row: cython.ushort, data: cython.double, args: tuple, partials: object) -> Value:
+    out: Value = _node(row, data, None, None, 0.0, 0.0)
+    _widen(out, args, partials)
+    return out
 
 
 def restored(row, data, grad, args, partials):
     """A node as `state.reduce` took it apart; its number and partials are taken as they were, not recomputed."""
-    out: Value = Value(data)
+    own = isinstance(row, str)
+    out: Value = Value(data, args, row, local_grads=partials) if own or not args else _wired(row, data, args, partials)
     out._grad = grad
-    if args:
-        out._row = row
-        _wire(out, args, partials)
     return out
 
 
@@ -543,7 +559,7 @@ def _local_grads(operands, local_grads):
         raise ValueError(
             f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Match them."
         )
-    return array("d", [ops.number(d, "A local grad") for d in local_grads] or [0.0] * len(operands))
+    return _doubles([ops.number(d, "A local grad") for d in local_grads] or [0.0] * len(operands))
 
 
 def topological_order(*roots):
@@ -568,95 +584,118 @@ def topological_order(*roots):
 @cython.cfunc
 def _backward(root: Value):
     try:
-        if _count_uses(root):
+        if _count_uses(cython.cast(Borrowed, root)):
             _sweep_in_order(root)
         else:
-            _sweep(root)
+            _sweep(cython.cast(Borrowed, root))
     except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
+        while node_pop() is not NULL:
+            pass
         _forget_uses(topological_order(root))
         raise
 
 
 @cython.cfunc
-def _count_uses(root: Value) -> cython.bint:
+def _count_uses(root: Borrowed) -> cython.bint:
     """Count in each computed node how often the graph below root uses it; tell whether any has its own `_backward`."""
     custom: cython.bint = False
-    stack: list = [None] * ROOM
-    node: Value = root
-    while node is not None:
+    node: Borrowed = root
+    while node is not NULL:
+        new: Borrowed = NULL
         custom |= node._custom
-        new: Value = None
-        if node._row is not None:
+        if node._row:
             node._grad = 0.0
-        if node._wide is not None:
-            _count_wide(node, stack)
-        if node._a is not None and node._a._row is not None:
-            if node._a._uses == 0:
-                new = node._a
-            node._a._uses += 1
-        if node._b is not None and node._b._row is not None:
-            if node._b._uses == 0:
-                if new is not None:
-                    stack.append(new)
-                new = node._b
-            node._b._uses += 1
-        node = cython.cast(Value, stack.pop()) if new is None else new
+        if node._wide:
+            _count_wide(node)
+        else:
+            if node._a is not NULL and node._a._row:
+                if not node._a._uses:
+                    new = node._a
+                node._a._uses += 1
+            if node._b is not NULL and node._b._row:
+                if not node._b._uses:
+                    if new is not NULL:
+                        node_push(new)
+                    new = node._b
+                node._b._uses += 1
+        node = node_pop() if new is NULL else new
     return custom
 
 
 @cython.cfunc
-def _count_wide(node: Value, stack: list):
-    args: tuple = node._wide[0]
-    for x in args:
-        if isinstance(x, Value):
-            v: Value = x
-            if v._row is not None:
-                if v._uses == 0:
-                    stack.append(v)
-                v._uses += 1
-
-
-@cython.cfunc
-def _sweep(root: Value):
+def _sweep(root: Borrowed):
     """Each node hands its operands their shares of its adjoint, once all its own users have handed it theirs."""
-    stack: list = [None] * ROOM
     root._grad += 1.0
-    node: Value = root
-    while node is not None:
-        ready: Value = None
-        if node._wide is not None:
-            _sweep_wide(node, stack)
-        if node._a is not None:
-            node._a._grad += node._grad * node._da
-            if node._a._row is not None:
-                node._a._uses -= 1
-                if node._a._uses == 0:
-                    ready = node._a
-        if node._b is not None:
-            node._b._grad += node._grad * node._db
-            if node._b._row is not None:
-                node._b._uses -= 1
-                if node._b._uses == 0:
-                    if ready is not None:
-                        stack.append(ready)
-                    ready = node._b
-        node = cython.cast(Value, stack.pop()) if ready is None else ready
+    node: Borrowed = root
+    while node is not NULL:
+        ready: Borrowed = NULL
+        if node._wide:
+            _sweep_wide(node)
+        else:
+            if node._a is not NULL:
+                node._a._grad += node._grad * node._da
+                if node._a._row:
+                    node._a._uses -= 1
+                    if not node._a._uses:
+                        ready = node._a
+            if node._b is not NULL:
+                node._b._grad += node._grad * node._db
+                if node._b._row:
+                    node._b._uses -= 1
+                    if not node._b._uses:
+                        if ready is not NULL:
+                            node_push(ready)
+                        ready = node._b
+        node = node_pop() if ready is NULL else ready
 
 
 @cython.cfunc
-def _sweep_wide(node: Value, stack: list):
-    args: tuple = node._wide[0]
-    partials: doubles = node._wide[1]
-    grad: cython.double = node._grad
+def _count_wide(node: Borrowed):
     i: cython.Py_ssize_t
-    for i, x in enumerate(args):
-        if isinstance(x, Value):
-            v: Value = x
-            v._grad += grad * (partials.data.as_doubles[i] if cython.compiled else partials[i])
-            if v._row is not None:
-                v._uses -= 1
-                if v._uses == 0:
-                    stack.append(v)
+    if cython.compiled:
+        for i in range(node_width(node)):
+            x: Borrowed = node_operand(node, i)
+            if x is not NULL and x._row:
+                _count(x)
+    else:
+        for x in node._a:
+            if isinstance(x, Value) and x._row:
+                _count(x)
+
+
+@cython.cfunc
+@cython.inline
+def _count(x: Borrowed):
+    if not x._uses:
+        node_push(x)
+    x._uses += 1
+
+
+@cython.cfunc
+def _sweep_wide(node: Borrowed):
+    i: cython.Py_ssize_t
+    grad: cython.double = node._grad
+    if cython.compiled:
+        for i in range(node_width(node)):
+            x: Borrowed = node_operand(node, i)
+            if x is not NULL:
+                x._grad += grad * node_partial(node, i)
+                if x._row:
+                    _uncount(x)
+    else:
+        for x, d in zip(node._a, node._b, strict=True):
+            if isinstance(x, Value):
+                x._grad += grad * d
+                if x._row:
+                    _uncount(x)
+
+
+@cython.cfunc
+@cython.inline
+def _uncount(x: Borrowed):
+    x._uses -= 1
+    if not x._uses:
+        node_push(x)
 
 
 @cython.cfunc
