@@ -158,8 +158,8 @@ static inline PyObject *node_new(unsigned short row, double data, PyObject *a, P
 static inline void node_widen(PyObject *node, PyObject *args, PyObject *partials) {
     Node *n = (Node *)node;
     n->_wide = 1;
-    n->_a = (Node *)Py_NewRef(args);
-    n->_b = (Node *)Py_NewRef(partials);
+    Py_XSETREF(n->_a, (Node *)Py_NewRef(args));
+    Py_XSETREF(n->_b, (Node *)Py_NewRef(partials));
     PyObject_GC_UnTrack(args);
 }
 
@@ -219,35 +219,53 @@ static PyObject *node_call(PyObject *type, PyObject *const *args, size_t flags, 
     return node_constructor(type, args, flags, names);
 }
 
-static PER_THREAD Node *node_pending;
-static PER_THREAD int node_draining;
+static PER_THREAD Node *node_dying; /* a list, linked through the type */
+static PER_THREAD int node_freeing;
 
-static inline void node_release(Node *n) {
+static inline void node_die(Node *n) {
+    if (n->_own) PyObject_GC_UnTrack(n);
+    n->ob_base.ob_type = (PyTypeObject *)node_dying;
+    node_dying = n;
+}
+
+/* Py_XDECREF without the way round by node_dealloc */
+static inline void node_drop(Node *n) {
+#ifdef Py_GIL_DISABLED
+    Py_XDECREF(n);
+#else
+    if (!n) return;
+    Py_SET_REFCNT((PyObject *)n, Py_REFCNT(n) - 1);
+    if (Py_REFCNT(n) == 0) node_die(n);
+#endif
+}
+
+static inline void node_free(Node *n) {
     Node *a = n->_a, *b = n->_b;
     PyObject *own = n->_own;
+    int wide = n->_wide;
+    n->ob_base.ob_type = node_type;
     node_give(n);
-    Py_XDECREF(a);
-    Py_XDECREF(b);
+    if (wide) {
+        Py_DECREF(a);
+        Py_DECREF(b);
+    } else {
+        node_drop(a);
+        node_drop(b);
+    }
     Py_XDECREF(own);
 }
 
-/* An operand freed while its user is being freed only joins the list of the pending ones. */
+/* An operand that goes with its last user only joins the list, whatever the depth. */
 static void node_dealloc(PyObject *self) {
     Node *n = (Node *)self;
-    if (n->_own) PyObject_GC_UnTrack(self);
-    if (node_draining) {
-        n->ob_base.ob_type = (PyTypeObject *)node_pending;
-        node_pending = n;
-        return;
+    node_die(n);
+    if (node_freeing) return;
+    node_freeing = 1;
+    while ((n = node_dying)) {
+        node_dying = (Node *)n->ob_base.ob_type;
+        node_free(n);
     }
-    node_draining = 1;
-    node_release(n);
-    while ((n = node_pending)) {
-        node_pending = (Node *)n->ob_base.ob_type;
-        n->ob_base.ob_type = node_type;
-        node_release(n);
-    }
-    node_draining = 0;
+    node_freeing = 0;
 }
 
 static int node_traverse(PyObject *self, visitproc visit, void *arg) {

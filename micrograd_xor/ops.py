@@ -226,6 +226,13 @@ def _gaussian_expansion(x: Any) -> Any:
     return exp(-head * head) * exp((head - x) * (head + x))
 
 
+def _inner_product(*pairs: float) -> float:
+    half, odd = divmod(len(pairs), 2)
+    if odd:
+        raise TypeError(f"dot must take as many left as right factors, got {len(pairs)} operands. Call dot(a, b).")
+    return reduce(operator.add, map(operator.mul, pairs[:half], pairs[half:]), 0.0)
+
+
 def _zero(*_: Any) -> float:
     return 0.0
 
@@ -405,7 +412,7 @@ summation: Op = Op(
 inner_product: Op = Op(
     "dot",
     "·",
-    lambda *pairs: reduce(operator.add, map(operator.mul, pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]), 0.0),
+    _inner_product,
     lambda i, pairs, out: pairs[i - len(pairs) // 2],
 )
 

@@ -193,7 +193,7 @@ def reduce(node: Value, attributes: dict[str, Any]) -> tuple[Any, ...]:
     if "_backward" in attributes:
         raise _unsayable(node)
     below = None if node in _met() else _Below(topological_order(node)[:-1])
-    args = (below, node.op or node._op, node.data, node.grad, node.args, node.partials)
+    args = (below, node.op or node._op, node.data, node.grad, *node.args, *node.partials)  # flat: pickles keep tuples
     return _restore, args, (None, attributes) if attributes else None
 
 
@@ -214,8 +214,9 @@ def _met() -> frozenset[Value]:
     return getattr(_copying, "nodes", frozenset())
 
 
-def _restore(_: list[Value] | None, *node: Any) -> Value:
-    return restored(*node)
+def _restore(_: list[Value] | None, row: Any, data: float, grad: float, *args_and_partials: Any) -> Value:
+    half = len(args_and_partials) // 2
+    return restored(row, data, grad, args_and_partials[:half], args_and_partials[half:])
 
 
 def _unsayable(node: Value) -> TypeError:

@@ -134,9 +134,11 @@ def _is_tame(row: Op, at: tuple[float, ...]) -> bool:
     out, *slopes = _value_and_partials(row, at)
     for i, (x, slope) in enumerate(zip(at, slopes, strict=True)):
         for h in (_NUDGE, -_NUDGE):
-            bend = _value_and_partials(row, _moved(at, i, h))[0] - out - h * slope
-            if not abs(bend) <= 0.1 * _NUDGE * max(1.0, abs(slope)):  # a NaN is not tame either
+            moved, *others = _value_and_partials(row, _moved(at, i, h))
+            if not abs(moved - out - h * slope) <= 0.1 * _NUDGE * max(1.0, abs(slope)):  # a NaN is not tame either
                 return False
+            if any(abs(b - a) > 0.5 * max(1.0, abs(a)) for a, b in zip(slopes, others, strict=True)):
+                return False  # a kink that only two operands together show: where's condition at 0, its choices equal
         if abs(slope * x) > 100.0 * abs(out):
             return False
     return all(1e-3 <= abs(size) <= 1e3 for size in (out, *slopes) if size)

@@ -357,7 +357,8 @@ if cython.compiled:
 else:  # what node.h is to the compiled engine
     del Value.__hash__  # a plain class has it from object, and faster
     _stack: list = []
-    globals().update(NULL=None, Borrowed=Value, node_push=_stack.append, node_pop=lambda: _stack.pop() if _stack else None)
+    globals().update(NULL=None, Borrowed=Value, node_push=_stack.append)
+    globals().update(node_pop=lambda: _stack.pop() if _stack else None)
 
 
 @cython.cfunc
@@ -449,7 +450,7 @@ def _record(row: object, operands: tuple) -> Value:
     args: tuple = operands
     if not _all_plain(operands):
         args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
-    if cython.compiled and row is ops.inner_product:
+    if cython.compiled and row is ops.inner_product and len(args) % 2 == 0:
         return _record_dot(args)
     if cython.compiled and row is ops.summation:
         return _record_total(args)
@@ -466,16 +467,14 @@ def _record(row: object, operands: tuple) -> Value:
 def _all_plain(operands: tuple) -> cython.bint:
     if not cython.compiled:
         return {Value, float}.issuperset(map(type, operands))
-    i: cython.Py_ssize_t
-    for i in range(len(operands)):
-        if not is_plain(operands, i):
-            return False
-    return True
+    i: cython.Py_ssize_t = 0
+    while i < len(operands) and is_plain(operands, i):
+        i += 1
+    return i == len(operands)
 
 
 @cython.cfunc
 def _numbers(args: tuple) -> list:
-    i: cython.Py_ssize_t
     if cython.compiled:
         return [number_at(args, i) for i in range(len(args))]
     return [x._data if isinstance(x, Value) else x for x in args]

@@ -127,6 +127,8 @@ def test_graphs_stay_away_from_kinks(graph):
         numbers = [getattr(x, "data", x) for x in node.args]
         if node.op in (ops.relu, ops.abs, ops.sign, ops.step):
             assert abs(numbers[0]) >= 0.009
+        if node.op is ops.where and isinstance(node.args[0], Value):
+            assert abs(numbers[0]) >= 0.009
         if node.op in (ops.maximum, ops.minimum) and node.args[0] is not node.args[1]:
             assert abs(numbers[0] - numbers[1]) >= 0.009 or numbers[0] == numbers[1] == numbers[0]
 

@@ -7,16 +7,17 @@ import operator
 import re
 import struct
 import sys
+import weakref
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from exact import slope
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from micrograd_xor import Value, compiled, gradient, ops, topological_order
-from micrograd_xor.testing import graphs, operands
+from micrograd_xor.testing import _record, graphs, operands
 
 OPERATORS = {
     "add": operator.add,
@@ -193,7 +194,12 @@ def test_partials_are_those_of_the_recording():
     assert (x.data, y.data, x.grad) == (100.0, 9.0, 6.0)
 
 
+TWICE = (ops.add, [0, 0])
+STEPS = [TWICE, TWICE, (ops.add, [0, 3]), TWICE, TWICE, (ops.mul, [0, 42]), TWICE, (ops.where, [0, 0, 1])]
+
+
 @given(graphs())
+@example(_record([0.0] * 3, STEPS))  # its `where` was at 0, and both choices too
 @settings(max_examples=40)
 def test_random_graphs_have_the_exact_gradient(graph):
     graph.output.backward()
@@ -515,3 +521,31 @@ def test_the_docstrings_print_what_they_say():
     done = doctest.testmod(sys.modules[Value.__module__])
     assert done.attempted > 5
     assert done.failed == 0
+
+
+@pytest.mark.parametrize("operands", [(Value(1.0), 2.0, 3.0), (1.0, 2.0, 3.0)], ids=["recorded", "on numbers"])
+def test_dot_refuses_an_odd_number_of_factors(operands):
+    with pytest.raises(TypeError, match=r"dot must take as many left as right factors, got 3 operands\. Call dot"):
+        ops.inner_product(*operands)
+
+
+def wide_node(x):
+    return ops.dot([x, x], [2.0, 3.0])
+
+
+def node_of_ones_own(x):
+    return Value(1.0, (x, x, x), "own")
+
+
+@pytest.mark.parametrize("kind", [wide_node, node_of_ones_own])
+def test_a_wide_node_that_comes_to_hold_itself_is_collected(kind):
+    class Sentinel:
+        pass
+
+    x = Value(1.0, label="x")
+    out = kind(x)
+    x.user, out.sentinel = out, Sentinel()
+    gone = weakref.ref(out.sentinel)
+    del x, out
+    gc.collect()
+    assert gone() is None
