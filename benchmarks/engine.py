@@ -272,7 +272,7 @@ def transformer():
     row(f"{name}: by floats, forward only", "at most 2x", f"{a / forward:.2f}x", a <= 2 * forward)
     row(f"{name}: faster than microgpt's kind", "at least 30x", f"{b / a:.1f}x", b >= 30 * a)
     best = forward + c
-    print(f"{'':8} the least there is, forward and Adam on floats: {best / forward:.2f}x of forward, {b / best:.1f}x faster")
+    print(f"{'':8} the least there is, forward and Adam on floats: {best / forward:.2f}x and {b / best:.1f}x")
 
 
 def mlp():
