@@ -15,17 +15,30 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # 
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which its low bits then hold
 _ONE = 0x3FF0000000000000  # the bits of 1.0
 _ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
+# the minimax polynomial of (exp(r) - 1 - r) / r² for |r| ≤ ½ ln 2: exp(r) within 2^-56
+_EXP = (
+    0.5000000000000003,
+    0.16666666666666685,
+    0.041666666666586645,
+    0.008333333333315238,
+    0.0013888888929854072,
+    0.00019841269902173066,
+    2.480150641916187e-05,
+    2.755722840848535e-06,
+    2.762578733292334e-07,
+    2.511439551667438e-08,
+)
 
 
-def polynomial(coefficients: Sequence[float], x: Vector) -> Vector:
+def polynomial(coefficients: Sequence[Any], x: Vector) -> Vector:
     """Σ coefficients[i] xⁱ by Estrin's scheme: halves in parallel, for the sake of the latency."""
-    terms: list[Any] = list(coefficients)
-    while len(terms) > 2:
+    terms = list(coefficients)
+    while len(terms) > 1:
         odd = [terms.pop()] if len(terms) % 2 else []
-        terms = [x.code.fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=True)] + odd
+        pairs = zip(terms[::2], terms[1::2], strict=True)
+        terms = [x.code.fma(x, high, low) if high else low for low, high in pairs] + odd
         x = x * x
-    low, high = terms
-    return x.code.fma(x, high, low)
+    return terms[0]
 
 
 def _clamped(x: Vector, low: float, high: float) -> Vector:
@@ -49,24 +62,22 @@ def _reduced(x: Vector) -> tuple[Vector, Vector, Vector]:
     high = code.fma(k, -_LN2_HIGH, x)
     r = code.fma(k, -_LN2_LOW, high)
     lost = code.fma(k, -_LN2_LOW, high - r)
-    series = polynomial([1.0 / math.factorial(i) for i in range(2, 14)], r)
-    return shifted, r, code.fma(r * r, series, lost)
+    return shifted, r, polynomial((lost, 0.0, *_EXP), r)
 
 
-def _exp(x: Vector) -> tuple[Vector, Vector]:
-    """exp(x) and what its rounding lost. The power of 2 comes in two factors: the ends of the range are beyond one."""
+def _exp(x: Vector) -> tuple[Vector, Vector, Vector, Vector]:
+    """exp(x) = (high + low) p q for x ≤ 710: a power of 2 in two factors, for the ends of the range are beyond one."""
     code = x.code
-    shifted, r, rest = _reduced(_clamped(x, -746.0, 710.0))
+    shifted, r, rest = _reduced(code.select(x < -746.0, -746.0, x))
     half = code.fma(shifted - _ROUND, 0.5, _ROUND)
     k, first = code.bits(shifted), code.bits(half)
-    powers = _power_of_2(first), _power_of_2(code.binary("sub", k, first))
-    high, low = _sum(1.0, r, rest)
-    return high * powers[0] * powers[1], low * powers[0] * powers[1]
+    return *_sum(1.0, r, rest), _power_of_2(first), _power_of_2(code.binary("sub", k, first))
 
 
 def exp(x: Vector) -> Vector:
     """2^k exp(r)."""
-    return _exp(x)[0]
+    high, _, p, q = _exp(x)
+    return x.code.select(x > 710.0, math.inf, high * p * q)
 
 
 def expm1(x: Vector) -> Vector:
@@ -95,10 +106,14 @@ def sigmoid(x: Vector) -> Vector:
 
 def sigmoid_tail(x: Vector) -> Vector:
     """σ(-x) = e / (1 + e) of e = exp(-x), x ≥ 0, corrected for what the roundings of e and 1 + e lost."""
-    e, lost = _exp(-x)
-    below = 1.0 + e
-    tail = e / below
-    return tail + (lost - tail * (e - (below - 1.0) + lost)) * (1.0 - tail)
+    code = x.code
+    high, low, p, q = _exp(-x)
+    power = p * q
+    below = code.fma(high, power, 1.0)
+    tail = high * power / below
+    lost = low * power
+    excess = code.fma(high, power, 1.0 - below) + lost
+    return code.fma(code.fma(-tail, excess, lost), 1.0 - tail, tail)
 
 
 def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
