@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[int, Any], None]
 
 _FIRST = 10_000_000  # operations of the first chunk: a moment in machine code, when no step has been timed yet
+_FIRST_STEPS = 5000  # and its steps at most: less than a second in numpy, to start which costs more than its operations
 _BREATH = 0.1  # seconds that a chunk should take: soon enough for Ctrl-C, long enough to cost nothing
 
 
@@ -58,7 +59,7 @@ class Loop:
         self.kernel, self.columns, self.reduce = kernel, columns, reduce
         self.update = update_tape(optimizer)
         self.theta, self.state = theta.copy(), np.zeros((optimizer.slots, *theta.shape))
-        self.done, self.chunk = 0, min(1000, 1 + _FIRST // max(1, work))
+        self.done, self.chunk = 0, min(_FIRST_STEPS, 1 + _FIRST // max(1, work))
 
     def run(self, steps: int, record: frozenset[int], progress: Progress | None) -> Descent:
         """Take the steps; Ctrl-C ends the loop after the last whole chunk."""
@@ -77,19 +78,17 @@ class Loop:
                     progress(end, losses[:, end - 1])
         except KeyboardInterrupt:
             interrupted = True
-        losses[:, self.done] = self._loss()
+        self._train(self.theta.copy(), self.state.copy(), losses[:, self.done : self.done + 1])
         return Descent(self.theta, losses[:, : self.done + 1].copy(), snapshots, interrupted)
 
     def _advance(self, losses: Array) -> None:
         """One chunk, on copies: an interrupt within leaves the loop where the chunk began."""
         theta, state = self.theta.copy(), self.state.copy()
-        self.kernel.train(self.update, theta, state, self.columns, losses, self.reduce, self.done + 1)
+        self._train(theta, state, losses)
         self.theta, self.state, self.done = theta, state, self.done + losses.shape[1]
 
-    def _loss(self) -> Array:
-        value, gradient = np.empty((len(self.theta), 1)), np.empty_like(self.theta)
-        self.kernel.bind(self.theta, self.columns, (value, gradient), self.reduce)()
-        return value[:, 0]
+    def _train(self, theta: Array, state: Array, losses: Array) -> None:
+        self.kernel.train(self.update, theta, state, self.columns, losses, self.reduce, self.done + 1)
 
 
 def update_tape(optimizer: Optimizer) -> Tape:

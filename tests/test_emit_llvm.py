@@ -93,7 +93,7 @@ def test_lanes_left_over_leave_the_memory_around_alone():
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.5), Momentum(0.1), Adam(0.1)], ids=lambda o: type(o).__name__)
-@pytest.mark.parametrize(("networks", "rows"), [(1, 4), (3, LANES + 1), (LANES + 1, 4)])
+@pytest.mark.parametrize(("networks", "rows"), [(1, 1), (2, 3), (1, 4), (3, LANES + 1), (LANES + 1, 4)])
 def test_training_is_the_same_loop_in_numpy(size, optimizer, networks, rows):
     theta, columns = table(networks, rows)
     slots, steps = optimizer.slots, 7
