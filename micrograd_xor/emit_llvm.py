@@ -61,7 +61,7 @@ class Machine:
 
 def _address(array: Array) -> int:
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # as array.ctypes.data, in a tenth of the time
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))  # as array.ctypes.data, in a fifth of the time
     except (TypeError, ValueError):  # it is read-only or empty
         address: int = array.__array_interface__["data"][0]
         return address
@@ -144,7 +144,7 @@ class Kernel:
 
 
 def _filled(lanes: int, count: int) -> int:
-    """So many of the lanes as `count` fills: narrow vectors are quicker, and training waits for the end of each step."""
+    """As many of the lanes as `count` fills: narrow vectors are quicker, and training waits for the end of a step."""
     return min(lanes, max(2, 1 << (count - 1).bit_length()))
 
 

@@ -7,11 +7,12 @@ The rows of `FROM_LIBM` call the C library lane by lane.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from micrograd_xor.vector_code import Code, Vector, vector_name
 
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # k ln2_high is exact for |k| < 2^20
+_LN2_HIGH, _LN2_LOW = 0.6931471805598903, 5.497923018708371e-14  # k times the first is exact for |k| < 2^11
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which its low bits then hold
 _ONE = 0x3FF0000000000000  # the bits of 1.0
 _ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
@@ -31,14 +32,14 @@ _EXP = (
 
 
 def polynomial(coefficients: Sequence[Any], x: Vector) -> Vector:
-    """Σ coefficients[i] xⁱ by Estrin's scheme: halves in parallel, for the sake of the latency."""
-    terms = list(coefficients)
-    while len(terms) > 1:
+    """Σ coefficients[i] xⁱ by Estrin's scheme, halves in parallel, for the sake of the latency."""
+    code, terms = x.code, list(coefficients)
+    while len(terms) > 3:
         odd = [terms.pop()] if len(terms) % 2 else []
-        pairs = zip(terms[::2], terms[1::2], strict=True)
-        terms = [x.code.fma(x, high, low) if high else low for low, high in pairs] + odd
+        terms = [code.fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=True)] + odd
         x = x * x
-    return terms[0]
+    result: Vector = reduce(lambda higher, term: code.fma(x, higher, term), reversed(terms))
+    return result
 
 
 def _clamped(x: Vector, low: float, high: float) -> Vector:
@@ -54,47 +55,51 @@ def _power_of_2(k: Vector) -> Vector:
     return code.from_bits(code.binary("add", code.binary("shl", k, 52), _ONE))
 
 
-def _reduced(x: Vector) -> tuple[Vector, Vector, Vector]:
-    """The whole k nearest to x / ln 2, plus `_ROUND`; r = x - k ln 2; and what exp(r) has beyond 1 + r."""
+def _reduced(x: Vector) -> tuple[Vector, Vector, Vector, list[Vector]]:
+    """x = k ln 2 + r + drift for the whole k nearest to x / ln 2: k + `_ROUND`, r, drift, P.
+
+    exp(r) = 1 + r + r² Σ P[i] r²ⁱ, and drift is so small that exp(drift) is 1 + drift.
+    """
     code = x.code
     shifted = code.fma(x, 1.0 / math.log(2.0), _ROUND)
     k = shifted - _ROUND
-    high = code.fma(k, -_LN2_HIGH, x)
-    r = code.fma(k, -_LN2_LOW, high)
-    lost = code.fma(k, -_LN2_LOW, high - r)
-    return shifted, r, polynomial((lost, 0.0, *_EXP), r)
+    r = code.fma(k, -_LN2_HIGH, x)
+    return shifted, r, k * -_LN2_LOW, [code.fma(r, odd, even) for even, odd in zip(_EXP[::2], _EXP[1::2], strict=True)]
 
 
 def _exp(x: Vector) -> tuple[Vector, Vector, Vector, Vector]:
     """exp(x) = (high + low) p q for x ≤ 710: a power of 2 in two factors, for the ends of the range are beyond one."""
     code = x.code
-    shifted, r, rest = _reduced(code.select(x < -746.0, -746.0, x))
+    shifted, r, drift, series = _reduced(code.select(x < -746.0, -746.0, x))
+    rise = polynomial([r, *series], r * r)
+    high = 1.0 + rise
+    low = code.fma(drift, high, rise - (high - 1.0))
     half = code.fma(shifted - _ROUND, 0.5, _ROUND)
     k, first = code.bits(shifted), code.bits(half)
-    return *_sum(1.0, r, rest), _power_of_2(first), _power_of_2(code.binary("sub", k, first))
+    return high, low, _power_of_2(first), _power_of_2(code.binary("sub", k, first))
 
 
 def exp(x: Vector) -> Vector:
     """2^k exp(r)."""
-    high, _, p, q = _exp(x)
-    return x.code.select(x > 710.0, math.inf, high * p * q)
+    high, low, p, q = _exp(x)
+    return x.code.select(x > 710.0, math.inf, (high + low) * p * q)
 
 
 def expm1(x: Vector) -> Vector:
     """2^k - 1 + 2^k (exp(r) - 1), all of it halved until the end, for 2^1024 overflows."""
     code = x.code
-    shifted, r, rest = _reduced(_clamped(x, -60.0, 710.0))
+    shifted, r, drift, series = _reduced(_clamped(x, -60.0, 710.0))
+    rest = r * r * polynomial(series, r * r)
+    rest = code.fma(drift, 1.0 + (r + rest), rest)
     half = _power_of_2(code.binary("sub", code.bits(shifted), 1))
-    result = 2.0 * _sum(half - 0.5, half * r, half * rest)[0]
+    result = 2.0 * _sum(half - 0.5, half * r, half * rest)
     return code.select(abs(x) < 2.0**-54, x, result)
 
 
-def _sum(large: Any, small: Vector, rest: Vector) -> tuple[Vector, Vector]:
-    """large + small + rest, rounded once, and what that lost; large is 0 or larger than small, and that than rest."""
-    total = large + small
-    rest = small - (total - large) + rest
-    result = total + rest
-    return result, rest - (result - total)
+def _sum(large: Any, small: Vector, rest: Vector) -> Vector:
+    """large + small + rest, rounded once; large is 0 or larger than small, and that than rest."""
+    total: Vector = large + small
+    return total + (small - (total - large) + rest)
 
 
 def sigmoid(x: Vector) -> Vector:
