@@ -96,9 +96,9 @@ def expm1(x: Vector) -> Vector:
     return code.select(abs(x) < 2.0**-54, x, result)
 
 
-def _sum(large: Any, small: Vector, rest: Vector) -> Vector:
+def _sum(large: Vector, small: Vector, rest: Vector) -> Vector:
     """large + small + rest, rounded once; large is 0 or larger than small, and that than rest."""
-    total: Vector = large + small
+    total = large + small
     return total + (small - (total - large) + rest)
 
 

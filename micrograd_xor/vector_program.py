@@ -168,7 +168,7 @@ class Program:
         part.set(key, self.lane.load_row(part, part.array(column)))
 
     def _add(self, part: Part, total: Key, output: Key) -> None:
-        part.set(total, part.get(total) + self.lane.counted(part, part.get(output)))
+        part.set(total, self.lane.added(part, part.get(total), part.get(output)))
 
     def _end_sum(self, part: Part, total: Key) -> None:
         part.set(total, self.lane.total(part, part.get(total)) * part.scale())
