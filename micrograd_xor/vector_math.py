@@ -2,7 +2,7 @@
 
 Each of `INLINED` is within 2 ulp of the correctly rounded result on the whole line, for any number of lanes, with or
 without fused multiply-add. (The platforms' vector libraries are not: glibc's vector exp and sin err by more than 3.)
-The rows of `FROM_LIBM` call the C library lane by lane.
+Those of `FROM_TAILS` are made of them, and the rows of `FROM_LIBM` call the C library lane by lane.
 """
 
 import math
@@ -104,9 +104,18 @@ def _sum(large: Vector, small: Vector, rest: Vector) -> Vector:
 
 def sigmoid(x: Vector) -> Vector:
     """σ(x) from σ(-|x|), which the derivative's σ(-x) shares."""
-    code = x.code
-    tail = code.call("sigmoid_tail", abs(x))
-    return code.select(x > 0.0, 1.0 - tail, tail)
+    tail = x.code.call("sigmoid_tail", abs(x))
+    return x.code.select(x > 0.0, 1.0 - tail, tail)
+
+
+def softplus(x: Vector) -> Vector:
+    """max(x, 0) + softplus(-|x|)."""
+    return x.code.select(x > 0.0, x, 0.0) + x.code.call("softplus_tail", abs(x))
+
+
+def log_sigmoid(x: Vector) -> Vector:
+    """min(x, 0) - softplus(-|x|), which log σ(-x) shares."""
+    return x.code.select(x < 0.0, x, 0.0) - x.code.call("softplus_tail", abs(x))
 
 
 def sigmoid_tail(x: Vector) -> Vector:
@@ -119,6 +128,30 @@ def sigmoid_tail(x: Vector) -> Vector:
     lost = low * power
     excess = code.fma(high, power, 1.0 - below) + lost
     return code.fma(code.fma(-tail, excess, lost), 1.0 - tail, tail)
+
+
+# the minimax polynomial of (log((1 + s) / (1 - s)) - 2s) / s³ for s² ≤ 1/9: the logarithm within 2^-59
+_SOFTPLUS = (
+    0.6666666666666636,
+    0.4000000000014026,
+    0.2857142854963924,
+    0.22222223873632763,
+    0.1818174693289484,
+    0.15386501976756803,
+    0.13301670646069574,
+    0.1210098257352219,
+    0.08360910100677867,
+    0.16982346653398264,
+)
+
+
+def softplus_tail(x: Vector) -> Vector:
+    """softplus(-x) = log(1 + e) of e = exp(-x), x ≥ 0."""
+    high, low, p, q = _exp(-x)
+    e = (high + low) * (p * q)
+    s = e / (2.0 + e)
+    half_square, series = _log1p(e, s, _SOFTPLUS)
+    return e - (half_square - s * series)
 
 
 def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
@@ -147,11 +180,15 @@ _LOG = (
 def _log(k: Vector, f: Vector, s: Vector, tail: Any) -> Vector:
     """k ln 2 + log(1 + f) + tail."""
     code = f.code
-    half_square = 0.5 * f * f
-    square = s * s
-    series = square * polynomial(_LOG, square)
-    small = code.fma(s, half_square + series, code.fma(k, _LN2_LOW, tail))
+    half_square, series = _log1p(f, s, _LOG)
+    small = code.fma(s, series, code.fma(k, _LN2_LOW, tail))
     return code.fma(k, _LN2_HIGH, f - (half_square - small))
+
+
+def _log1p(f: Vector, s: Vector, coefficients: Sequence[float]) -> tuple[Vector, Vector]:
+    """½ f² and ½ f² + s² P(s²): log(1 + f) is f less the first and s times the second."""
+    half_square, square = 0.5 * f * f, s * s
+    return half_square, half_square + square * polynomial(coefficients, square)
 
 
 def _with_edges(x: Vector, edge: float, result: Vector) -> Vector:
@@ -205,6 +242,13 @@ INLINED: dict[str, Callable[[Vector], Vector]] = {
     "log1p": log1p,
     "tanh": tanh,
     "sigmoid_tail": sigmoid_tail,
+    "softplus_tail": softplus_tail,
+}
+
+FROM_TAILS: dict[str, Callable[[Vector], Vector]] = {
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "log_sigmoid": log_sigmoid,
 }
 
 FROM_LIBM = {
