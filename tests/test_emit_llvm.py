@@ -124,6 +124,16 @@ def moved(optimizer, theta, gradient, memory, t) -> list[np.ndarray]:
     return [np.array(column).reshape(theta.shape) for column in columns]
 
 
+def test_a_call_reads_what_it_may_not_write(size):
+    theta, columns = table(1, 5)
+    outs = np.empty((2, 1, 4))
+    Kernel(LOSS, 3).bind(theta, columns, [outs[0]], "sum")()
+    for array in (theta, *columns):
+        array.flags.writeable = False
+    Kernel(LOSS, 3).bind(theta, columns, [outs[1]], "sum")()
+    assert np.array_equal(*outs)
+
+
 def test_a_call_reads_its_arrays_anew(size):
     theta, columns = table(1, 5)
     out = np.empty((1, 4))
