@@ -6,7 +6,8 @@ enough to show progress and to answer Ctrl-C.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,11 @@ def update_tape(optimizer: Optimizer) -> Tape:
     >>> update_tape(SGD(learning_rate=0.5)).run(1.0, 4.0, 1.0)
     (-1.0,)
     """
+    settings = [getattr(optimizer, field.name) for field in fields(optimizer) if field.compare]
+    return (_known if all(isinstance(x, int | float) for x in settings) else _traced)(optimizer)
+
+
+def _traced(optimizer: Optimizer) -> Tape:
     slots = [f"state[{i}]" for i in range(optimizer.slots)]
 
     def outputs(parameter: Any, gradient: Any, *state_and_t: Any) -> list[Any]:
@@ -106,6 +112,10 @@ def update_tape(optimizer: Optimizer) -> Tape:
         return [moved, *state_after]
 
     return Tape.trace(outputs, ["parameter", "gradient", *slots, "t"])
+
+
+# Optimisers of equal numbers have equal rules; a rate that is a function might not return what it did.
+_known = lru_cache(maxsize=64)(_traced)
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:
