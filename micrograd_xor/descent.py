@@ -6,7 +6,8 @@ enough to show progress and to answer Ctrl-C.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[int, Any], None]
 
 _FIRST = 10_000_000  # operations of the first chunk: a moment in machine code, when no step has been timed yet
+_FIRST_STEPS = 5000  # and its steps at most: less than a second in numpy, to start which costs more than its operations
 _BREATH = 0.1  # seconds that a chunk should take: soon enough for Ctrl-C, long enough to cost nothing
 
 
@@ -58,7 +60,7 @@ class Loop:
         self.kernel, self.columns, self.reduce = kernel, columns, reduce
         self.update = update_tape(optimizer)
         self.theta, self.state = theta.copy(), np.zeros((optimizer.slots, *theta.shape))
-        self.done, self.chunk = 0, min(1000, 1 + _FIRST // max(1, work))
+        self.done, self.chunk = 0, min(_FIRST_STEPS, 1 + _FIRST // max(1, work))
 
     def run(self, steps: int, record: frozenset[int], progress: Progress | None) -> Descent:
         """Take the steps; Ctrl-C ends the loop after the last whole chunk."""
@@ -77,19 +79,17 @@ class Loop:
                     progress(end, losses[:, end - 1])
         except KeyboardInterrupt:
             interrupted = True
-        losses[:, self.done] = self._loss()
+        self._train(self.theta.copy(), self.state.copy(), losses[:, self.done : self.done + 1])
         return Descent(self.theta, losses[:, : self.done + 1].copy(), snapshots, interrupted)
 
     def _advance(self, losses: Array) -> None:
         """One chunk, on copies: an interrupt within leaves the loop where the chunk began."""
         theta, state = self.theta.copy(), self.state.copy()
-        self.kernel.train(self.update, theta, state, self.columns, losses, self.reduce, self.done + 1)
+        self._train(theta, state, losses)
         self.theta, self.state, self.done = theta, state, self.done + losses.shape[1]
 
-    def _loss(self) -> Array:
-        value, gradient = np.empty((len(self.theta), 1)), np.empty_like(self.theta)
-        self.kernel.bind(self.theta, self.columns, (value, gradient), self.reduce)()
-        return value[:, 0]
+    def _train(self, theta: Array, state: Array, losses: Array) -> None:
+        self.kernel.train(self.update, theta, state, self.columns, losses, self.reduce, self.done + 1)
 
 
 def update_tape(optimizer: Optimizer) -> Tape:
@@ -99,6 +99,11 @@ def update_tape(optimizer: Optimizer) -> Tape:
     >>> update_tape(SGD(learning_rate=0.5)).run(1.0, 4.0, 1.0)
     (-1.0,)
     """
+    settings = [getattr(optimizer, field.name) for field in fields(optimizer) if field.compare]
+    return (_known if all(isinstance(x, int | float) for x in settings) else _traced)(optimizer)
+
+
+def _traced(optimizer: Optimizer) -> Tape:
     slots = [f"state[{i}]" for i in range(optimizer.slots)]
 
     def outputs(parameter: Any, gradient: Any, *state_and_t: Any) -> list[Any]:
@@ -107,6 +112,10 @@ def update_tape(optimizer: Optimizer) -> Tape:
         return [moved, *state_after]
 
     return Tape.trace(outputs, ["parameter", "gradient", *slots, "t"])
+
+
+# Optimisers of equal numbers have equal rules; a rate that is a function might not return what it did.
+_known = lru_cache(maxsize=64)(_traced)
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:

@@ -28,6 +28,7 @@ from micrograd_xor.vector_program import INSTRUCTIONS, Program
 Array = NDArray[np.float64]
 Call = Callable[[], None]
 
+_LAYOUT = "".join(["d" if name == "scale" else "q" for name in WORDS])
 _ALIGNMENT = 64  # bytes of the widest vector
 _ROWS_OF_A_THREAD = 25_000  # for fewer the threads cost more than they save
 
@@ -52,16 +53,18 @@ class Machine:
         values = [words.get(name, 0) for name in WORDS] + list(arrays)
         numbers = [_address(x) if isinstance(x, np.ndarray) else x for x in values]
         numbers[WORDS.index("frame")] = address
-        layout = "".join("d" if isinstance(x, float) else "q" for x in numbers)
-        call = ctypes.create_string_buffer(struct.pack(layout, *numbers))
+        call = ctypes.create_string_buffer(struct.pack(f"{_LAYOUT}{len(arrays)}q", *numbers))
         bound = partial(self._function, ctypes.addressof(call))
         vars(bound)["memory"] = (self, call, frame, words, arrays)
         return bound
 
 
 def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]  # as array.ctypes.data, in a third of the time
-    return address
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))  # as array.ctypes.data, in a fifth of the time
+    except (TypeError, ValueError):  # it is read-only or empty
+        address: int = array.__array_interface__["data"][0]
+        return address
 
 
 class Kernel:
@@ -130,12 +133,19 @@ class Kernel:
         lanes = _host()[2]
         rounds: dict[type[Lanes], int] = {Rows: networks * -(-rows // lanes), Networks: -(-networks // lanes) * rows}
         lane = min(rounds, key=lambda lane: rounds[lane])
-        key = (lane, kind, *arguments)
+        if kind == "training":
+            lanes = _filled(lanes, rows if lane is Rows else networks)
+        key = (lane, lanes, kind, *arguments)
         with self._lock:
             if key not in self._machines:
                 program = Program(self._tape, self._parameters, lanes, lane(lanes))
                 self._machines[key] = Machine(program, getattr(program, kind)(*arguments))
             return self._machines[key]
+
+
+def _filled(lanes: int, count: int) -> int:
+    """As many of the lanes as `count` fills: narrow vectors are quicker, and training waits for the end of a step."""
+    return min(lanes, max(2, 1 << (count - 1).bit_length()))
 
 
 def _scale(reduce: str | None, rows: int) -> float:

@@ -88,9 +88,9 @@ class Rows:
         row = part.binary("add", first, part.indices("%i", rows))
         part.scatter(array, _items(part, row, width, item), x)
 
-    def counted(self, part: Part, x: Vector) -> Vector:
-        """x where a lane has a row of its own, 0 where it repeats another."""
-        return part.select(part.below("%i", part.word("rows")), x, 0.0)
+    def added(self, part: Part, total: Vector, x: Vector) -> Vector:
+        """total + x where a lane has a row of its own, total where it repeats another."""
+        return part.select(part.below("%i", part.word("rows")), total + x, total)
 
     def total(self, part: Part, x: Vector) -> Vector:
         """The sum over the rows, in every lane."""
@@ -127,9 +127,9 @@ class Networks:
         row = self._items(part, part.word("rows"), "%i")
         part.scatter(array, _items(part, row, width, item), x)
 
-    def counted(self, _: Part, x: Vector) -> Vector:
-        """x itself: no lane repeats a row."""
-        return x
+    def added(self, _: Part, total: Vector, x: Vector) -> Vector:
+        """total + x: no lane repeats a row."""
+        return total + x
 
     def total(self, _: Part, x: Vector) -> Vector:
         """x itself: it is the sum already."""

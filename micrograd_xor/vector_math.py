@@ -2,30 +2,44 @@
 
 Each of `INLINED` is within 2 ulp of the correctly rounded result on the whole line, for any number of lanes, with or
 without fused multiply-add. (The platforms' vector libraries are not: glibc's vector exp and sin err by more than 3.)
-The rows of `FROM_LIBM` call the C library lane by lane.
+Those of `FROM_TAILS` are made of them, and the rows of `FROM_LIBM` call the C library lane by lane.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from micrograd_xor.vector_code import Code, Vector, vector_name
 
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # k ln2_high is exact for |k| < 2^20
+_LN2_HIGH, _LN2_LOW = 0.6931471805598903, 5.497923018708371e-14  # k times the first is exact for |k| < 2^11
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which its low bits then hold
 _ONE = 0x3FF0000000000000  # the bits of 1.0
 _ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
+# the minimax polynomial of (exp(r) - 1 - r) / r² for |r| ≤ ½ ln 2: exp(r) within 2^-56
+_EXP = (
+    0.5000000000000003,
+    0.16666666666666685,
+    0.041666666666586645,
+    0.008333333333315238,
+    0.0013888888929854072,
+    0.00019841269902173066,
+    2.480150641916187e-05,
+    2.755722840848535e-06,
+    2.762578733292334e-07,
+    2.511439551667438e-08,
+)
 
 
-def polynomial(coefficients: Sequence[float], x: Vector) -> Vector:
-    """Σ coefficients[i] xⁱ by Estrin's scheme: halves in parallel, for the sake of the latency."""
-    terms: list[Any] = list(coefficients)
-    while len(terms) > 2:
+def polynomial(coefficients: Sequence[Any], x: Vector) -> Vector:
+    """Σ coefficients[i] xⁱ by Estrin's scheme, halves in parallel, for the sake of the latency."""
+    code, terms = x.code, list(coefficients)
+    while len(terms) > 3:
         odd = [terms.pop()] if len(terms) % 2 else []
-        terms = [x.code.fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=True)] + odd
+        terms = [code.fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=True)] + odd
         x = x * x
-    low, high = terms
-    return x.code.fma(x, high, low)
+    result: Vector = reduce(lambda higher, term: code.fma(x, higher, term), reversed(terms))
+    return result
 
 
 def _clamped(x: Vector, low: float, high: float) -> Vector:
@@ -41,64 +55,103 @@ def _power_of_2(k: Vector) -> Vector:
     return code.from_bits(code.binary("add", code.binary("shl", k, 52), _ONE))
 
 
-def _reduced(x: Vector) -> tuple[Vector, Vector, Vector]:
-    """The whole k nearest to x / ln 2, plus `_ROUND`; r = x - k ln 2; and what exp(r) has beyond 1 + r."""
+def _reduced(x: Vector) -> tuple[Vector, Vector, Vector, list[Vector]]:
+    """x = k ln 2 + r + drift for the whole k nearest to x / ln 2: k + `_ROUND`, r, drift, P.
+
+    exp(r) = 1 + r + r² Σ P[i] r²ⁱ, and drift is so small that exp(drift) is 1 + drift.
+    """
     code = x.code
     shifted = code.fma(x, 1.0 / math.log(2.0), _ROUND)
     k = shifted - _ROUND
-    high = code.fma(k, -_LN2_HIGH, x)
-    r = code.fma(k, -_LN2_LOW, high)
-    lost = code.fma(k, -_LN2_LOW, high - r)
-    series = polynomial([1.0 / math.factorial(i) for i in range(2, 14)], r)
-    return shifted, r, code.fma(r * r, series, lost)
+    r = code.fma(k, -_LN2_HIGH, x)
+    return shifted, r, k * -_LN2_LOW, [code.fma(r, odd, even) for even, odd in zip(_EXP[::2], _EXP[1::2], strict=True)]
 
 
-def _exp(x: Vector) -> tuple[Vector, Vector]:
-    """exp(x) and what its rounding lost. The power of 2 comes in two factors: the ends of the range are beyond one."""
+def _exp(x: Vector) -> tuple[Vector, Vector, Vector, Vector]:
+    """exp(x) = (high + low) p q for x ≤ 710: a power of 2 in two factors, for the ends of the range are beyond one."""
     code = x.code
-    shifted, r, rest = _reduced(_clamped(x, -746.0, 710.0))
+    shifted, r, drift, series = _reduced(code.select(x < -746.0, -746.0, x))
+    rise = polynomial([r, *series], r * r)
+    high = 1.0 + rise
+    low = code.fma(drift, high, rise - (high - 1.0))
     half = code.fma(shifted - _ROUND, 0.5, _ROUND)
     k, first = code.bits(shifted), code.bits(half)
-    powers = _power_of_2(first), _power_of_2(code.binary("sub", k, first))
-    high, low = _sum(1.0, r, rest)
-    return high * powers[0] * powers[1], low * powers[0] * powers[1]
+    return high, low, _power_of_2(first), _power_of_2(code.binary("sub", k, first))
 
 
 def exp(x: Vector) -> Vector:
     """2^k exp(r)."""
-    return _exp(x)[0]
+    high, low, p, q = _exp(x)
+    return x.code.select(x > 710.0, math.inf, (high + low) * p * q)
 
 
 def expm1(x: Vector) -> Vector:
     """2^k - 1 + 2^k (exp(r) - 1), all of it halved until the end, for 2^1024 overflows."""
     code = x.code
-    shifted, r, rest = _reduced(_clamped(x, -60.0, 710.0))
+    shifted, r, drift, series = _reduced(_clamped(x, -60.0, 710.0))
+    rest = r * r * polynomial(series, r * r)
+    rest = code.fma(drift, 1.0 + (r + rest), rest)
     half = _power_of_2(code.binary("sub", code.bits(shifted), 1))
-    result = 2.0 * _sum(half - 0.5, half * r, half * rest)[0]
+    result = 2.0 * _sum(half - 0.5, half * r, half * rest)
     return code.select(abs(x) < 2.0**-54, x, result)
 
 
-def _sum(large: Any, small: Vector, rest: Vector) -> tuple[Vector, Vector]:
-    """large + small + rest, rounded once, and what that lost; large is 0 or larger than small, and that than rest."""
+def _sum(large: Vector, small: Vector, rest: Vector) -> Vector:
+    """large + small + rest, rounded once; large is 0 or larger than small, and that than rest."""
     total = large + small
-    rest = small - (total - large) + rest
-    result = total + rest
-    return result, rest - (result - total)
+    return total + (small - (total - large) + rest)
 
 
 def sigmoid(x: Vector) -> Vector:
     """σ(x) from σ(-|x|), which the derivative's σ(-x) shares."""
-    code = x.code
-    tail = code.call("sigmoid_tail", abs(x))
-    return code.select(x > 0.0, 1.0 - tail, tail)
+    tail = x.code.call("sigmoid_tail", abs(x))
+    return x.code.select(x > 0.0, 1.0 - tail, tail)
+
+
+def softplus(x: Vector) -> Vector:
+    """max(x, 0) + softplus(-|x|)."""
+    return x.code.select(x > 0.0, x, 0.0) + x.code.call("softplus_tail", abs(x))
+
+
+def log_sigmoid(x: Vector) -> Vector:
+    """min(x, 0) - softplus(-|x|), which log σ(-x) shares."""
+    return x.code.select(x < 0.0, x, 0.0) - x.code.call("softplus_tail", abs(x))
 
 
 def sigmoid_tail(x: Vector) -> Vector:
     """σ(-x) = e / (1 + e) of e = exp(-x), x ≥ 0, corrected for what the roundings of e and 1 + e lost."""
-    e, lost = _exp(-x)
-    below = 1.0 + e
-    tail = e / below
-    return tail + (lost - tail * (e - (below - 1.0) + lost)) * (1.0 - tail)
+    code = x.code
+    high, low, p, q = _exp(-x)
+    power = p * q
+    below = code.fma(high, power, 1.0)
+    tail = high * power / below
+    lost = low * power
+    excess = code.fma(high, power, 1.0 - below) + lost
+    return code.fma(code.fma(-tail, excess, lost), 1.0 - tail, tail)
+
+
+# the minimax polynomial of (log((1 + s) / (1 - s)) - 2s) / s³ for s² ≤ 1/9: the logarithm within 2^-59
+_SOFTPLUS = (
+    0.6666666666666636,
+    0.4000000000014026,
+    0.2857142854963924,
+    0.22222223873632763,
+    0.1818174693289484,
+    0.15386501976756803,
+    0.13301670646069574,
+    0.1210098257352219,
+    0.08360910100677867,
+    0.16982346653398264,
+)
+
+
+def softplus_tail(x: Vector) -> Vector:
+    """softplus(-x) = log(1 + e) of e = exp(-x), x ≥ 0."""
+    high, low, p, q = _exp(-x)
+    e = (high + low) * (p * q)
+    s = e / (2.0 + e)
+    half_square, series = _log1p(e, s, _SOFTPLUS)
+    return e - (half_square - s * series)
 
 
 def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
@@ -127,11 +180,15 @@ _LOG = (
 def _log(k: Vector, f: Vector, s: Vector, tail: Any) -> Vector:
     """k ln 2 + log(1 + f) + tail."""
     code = f.code
-    half_square = 0.5 * f * f
-    square = s * s
-    series = square * polynomial(_LOG, square)
-    small = code.fma(s, half_square + series, code.fma(k, _LN2_LOW, tail))
+    half_square, series = _log1p(f, s, _LOG)
+    small = code.fma(s, series, code.fma(k, _LN2_LOW, tail))
     return code.fma(k, _LN2_HIGH, f - (half_square - small))
+
+
+def _log1p(f: Vector, s: Vector, coefficients: Sequence[float]) -> tuple[Vector, Vector]:
+    """½ f² and ½ f² + s² P(s²): log(1 + f) is f less the first and s times the second."""
+    half_square, square = 0.5 * f * f, s * s
+    return half_square, half_square + square * polynomial(coefficients, square)
 
 
 def _with_edges(x: Vector, edge: float, result: Vector) -> Vector:
@@ -185,6 +242,13 @@ INLINED: dict[str, Callable[[Vector], Vector]] = {
     "log1p": log1p,
     "tanh": tanh,
     "sigmoid_tail": sigmoid_tail,
+    "softplus_tail": softplus_tail,
+}
+
+FROM_TAILS: dict[str, Callable[[Vector], Vector]] = {
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "log_sigmoid": log_sigmoid,
 }
 
 FROM_LIBM = {

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from micrograd_xor import ops
 from micrograd_xor.tape import Step, Tape
 from micrograd_xor.vector_code import Vector
 from micrograd_xor.vector_lanes import Key, Lanes, Part
-from micrograd_xor.vector_math import FROM_LIBM, INLINED, definition, sigmoid
+from micrograd_xor.vector_math import FROM_LIBM, FROM_TAILS, INLINED, definition
 
 _INLINED_COST = 20  # instructions of an inlined function, about
 _SMALL = 2000  # instructions of a program that is one function
@@ -56,7 +55,7 @@ INSTRUCTIONS: dict[str, Callable[..., Vector]] = {
     "maximum": partial(_extreme, "ogt"),
     "minimum": partial(_extreme, "olt"),
     "sqrt": partial(_function, "llvm.sqrt"),
-    "sigmoid": sigmoid,
+    **FROM_TAILS,
     **{name: partial(_function, name) for name in ("exp", "expm1", "log", "log1p", "tanh", *FROM_LIBM)},
 }
 
@@ -168,7 +167,7 @@ class Program:
         part.set(key, self.lane.load_row(part, part.array(column)))
 
     def _add(self, part: Part, total: Key, output: Key) -> None:
-        part.set(total, part.get(total) + self.lane.counted(part, part.get(output)))
+        part.set(total, self.lane.added(part, part.get(total), part.get(output)))
 
     def _end_sum(self, part: Part, total: Key) -> None:
         part.set(total, self.lane.total(part, part.get(total)) * part.scale())
@@ -251,7 +250,7 @@ def _keys(tape: Tape, kind: str) -> dict[int, Key]:
 
 
 def _cost(step: Step) -> int:
-    return _INLINED_COST if step.op is ops.sigmoid or step.op.name in INLINED else 1
+    return _INLINED_COST if step.op.name in INLINED or step.op.name in FROM_TAILS else 1
 
 
 def _common(update: Tape) -> frozenset[int]:

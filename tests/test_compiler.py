@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from micrograd_xor import Value, ops, optim
 from micrograd_xor.compiler import Program, compile
-from micrograd_xor.descent import Loop
+from micrograd_xor.descent import Loop, update_tape
 from micrograd_xor.gradient import gradient, hessian
 from micrograd_xor.testing import graphs
 
@@ -297,6 +297,18 @@ def test_an_interrupt_within_a_chunk_leaves_no_half_step():
     descent = Loop(Kernel(), np.zeros((1, 3)), (), "mean", optim.SGD(), work=10**9).run(100, frozenset(), None)
     assert (descent.steps, descent.interrupted) == (1, True)
     assert np.array_equal(descent.theta, np.ones((1, 3)))
+
+
+def test_a_rate_is_asked_anew_each_time():
+    rates = [0.5, 0.25]
+    optimizer = optim.SGD(lambda _: rates[0])
+    thetas = []
+    while rates:
+        thetas.append(of_product().train([1.0], [1.0], steps=1, optimizer=optimizer).theta[0])
+        rates.pop(0)
+    assert thetas == [0.5, 0.75]
+    assert update_tape(optim.SGD(0.5)) is update_tape(optim.SGD(0.5))
+    assert update_tape(optim.SGD(0.5)) != update_tape(optim.SGD(0.25))
 
 
 def test_no_steps_leave_theta_where_it_is(program):

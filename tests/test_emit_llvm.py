@@ -93,7 +93,7 @@ def test_lanes_left_over_leave_the_memory_around_alone():
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.5), Momentum(0.1), Adam(0.1)], ids=lambda o: type(o).__name__)
-@pytest.mark.parametrize(("networks", "rows"), [(1, 4), (3, LANES + 1), (LANES + 1, 4)])
+@pytest.mark.parametrize(("networks", "rows"), [(1, 1), (2, 3), (1, 4), (3, LANES + 1), (LANES + 1, 4)])
 def test_training_is_the_same_loop_in_numpy(size, optimizer, networks, rows):
     theta, columns = table(networks, rows)
     slots, steps = optimizer.slots, 7
@@ -122,6 +122,16 @@ def moved(optimizer, theta, gradient, memory, t) -> list[np.ndarray]:
     cells = zip(theta.flat, gradient.flat, *[m.flat for m in memory], strict=True)
     columns = zip(*[flat(optimizer.update(float(p), float(g), tuple(s), t)) for p, g, *s in cells], strict=True)
     return [np.array(column).reshape(theta.shape) for column in columns]
+
+
+def test_a_call_reads_what_it_may_not_write(size):
+    theta, columns = table(1, 5)
+    outs = np.empty((2, 1, 4))
+    Kernel(LOSS, 3).bind(theta, columns, [outs[0]], "sum")()
+    for array in (theta, *columns):
+        array.flags.writeable = False
+    Kernel(LOSS, 3).bind(theta, columns, [outs[1]], "sum")()
+    assert np.array_equal(*outs)
 
 
 def test_a_call_reads_its_arrays_anew(size):

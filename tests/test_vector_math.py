@@ -5,6 +5,8 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
 
@@ -102,6 +104,19 @@ def test_exp_underflows_gradually_and_overflows_at_the_end_of_the_range(machine)
     x = np.array([-750.0, -745.0, -740.0, 709.782712893384, 709.782712893385, 1e300])
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(applied("exp", x), np.exp(x), rtol=1e-15, atol=5e-324)
+
+
+def test_the_tails_underflow_gradually_and_saturate(machine):
+    x = np.array([-math.inf, -1e300, -800.0, -745.0, -740.0, -709.5, 0.0, 40.0, 800.0, math.inf, math.nan])
+    low, high = np.exp(np.minimum(x, 0.0)), np.maximum(x, 0.0)
+    np.testing.assert_allclose(applied("sigmoid", x), low / (1.0 + np.exp(-np.abs(x))), rtol=1e-15, atol=5e-324)
+    np.testing.assert_allclose(applied("softplus", x), high + np.log1p(np.exp(-np.abs(x))), rtol=1e-15, atol=5e-324)
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=9).map(np.array))
+def test_one_tail_serves_both_sides(x):
+    np.testing.assert_array_equal(applied("log_sigmoid", x), -applied("softplus", -x))
+    np.testing.assert_array_max_ulp(applied("sigmoid", x) + applied("sigmoid", -x), np.where(np.isnan(x), x, 1.0), 1)
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum", "step", "sign", "relu", "abs", "where"])
