@@ -13,7 +13,6 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
 
@@ -21,6 +20,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograd_xor import workers
 from micrograd_xor.tape import Tape
 from micrograd_xor.vector_lanes import WORDS, Lanes, Networks, Rows
 from micrograd_xor.vector_program import INSTRUCTIONS, Program
@@ -93,6 +93,7 @@ class Kernel:
 
     def _share(self, threads: int, words: dict[str, Any], columns: Sequence[Array], outs: Sequence[Array]) -> Call:
         """A call that sums a share of the rows in each of some threads."""
+        rows = len(columns[0])
         shares = list(zip(*[np.array_split(column, threads) for column in columns], strict=True))
         sums = [np.empty((threads, *out.shape)) for out in outs]
         calls = [
@@ -101,10 +102,7 @@ class Kernel:
         ]
 
         def call() -> None:
-            waiting = [_pool().submit(other) for other in calls[1:]]
-            calls[0]()
-            for other in waiting:
-                other.result()
+            workers.run(calls, rows)
             for total, out in zip(sums, outs, strict=True):
                 np.sum(total, axis=0, out=out)
 
@@ -174,15 +172,6 @@ def _inline(module: Any, target: Any) -> None:
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.run(module, llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options()))
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="micrograd_xor")
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _threads(rows: int) -> int:
