@@ -3,7 +3,7 @@
 from typing import Any
 
 compiled = False
-double = int = bint = p_void = Py_ssize_t = uchar = ushort = object
+double = int = bint = void = p_void = Py_ssize_t = uchar = ushort = object
 
 
 def _same(x: Any) -> Any:

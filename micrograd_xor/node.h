@@ -188,19 +188,27 @@ static inline Node *node_operand(Node *n, Py_ssize_t i) {
 static PER_THREAD Node **node_stack;
 static PER_THREAD size_t node_height, node_room;
 
-static int node_push(Node *n) {
+static PER_THREAD int node_short; /* of memory: node_check tells, once the walk has ended */
+
+static inline void node_push(Node *n) {
     if (node_height == node_room) {
         size_t room = node_room ? 2 * node_room : 1024;
         Node **stack = PyMem_Realloc(node_stack, room * sizeof *stack);
         if (!stack) {
-            PyErr_NoMemory();
-            return -1;
+            node_short = 1;
+            return;
         }
         node_stack = stack;
         node_room = room;
     }
     node_stack[node_height++] = n;
-    return 0;
+}
+
+static int node_check(void) {
+    if (!node_short) return 0;
+    node_short = 0;
+    PyErr_NoMemory();
+    return -1;
 }
 
 static inline Node *node_pop(void) { return node_height ? node_stack[--node_height] : NULL; }

@@ -11,15 +11,16 @@ cdef extern from "node.h":
     object node_new(unsigned short row, double data, object a, object b, double da, double db)
     void node_widen(object node, tuple args, bytes partials)
     Py_ssize_t node_width(Node *node)
-    Node *node_operand(Node *node, Py_ssize_t i)
-    double node_partial(Node *node, Py_ssize_t i)
+    Node *node_operand(Node *node, Py_ssize_t i) noexcept
+    double node_partial(Node *node, Py_ssize_t i) noexcept
     bint is_plain(tuple args, Py_ssize_t i)
     double number_at(tuple args, Py_ssize_t i)
     double *doubles_in(bytes partials)
     dict node_attributes(object node, bint make)
     int node_install(object type) except -1
-    int node_push(Node *node) except -1
-    Node *node_pop()
+    void node_push(Node *node) noexcept
+    Node *node_pop() noexcept
+    int node_check() except -1
 
 ctypedef Node *Borrowed
 

@@ -358,7 +358,7 @@ else:  # what node.h is to the compiled engine
     del Value.__hash__  # a plain class has it from object, and faster
     _stack: list = []
     globals().update(NULL=None, Borrowed=Value, node_push=_stack.append)
-    globals().update(node_pop=lambda: _stack.pop() if _stack else None)
+    globals().update(node_pop=lambda: _stack.pop() if _stack else None, node_check=lambda: None)
 
 
 @cython.cfunc
@@ -587,6 +587,7 @@ def _backward(root: Value):
             _sweep_in_order(root)
         else:
             _sweep(cython.cast(Borrowed, root))
+        node_check()
     except BaseException:  # an interrupt must not leave half-counted uses to the next sweep
         while node_pop() is not NULL:
             pass
@@ -595,106 +596,95 @@ def _backward(root: Value):
 
 
 @cython.cfunc
+@cython.exceptval(check=False)
 def _count_uses(root: Borrowed) -> cython.bint:
     """Count in each computed node how often the graph below root uses it; tell whether any has its own `_backward`."""
     custom: cython.bint = False
     node: Borrowed = root
     while node is not NULL:
-        new: Borrowed = NULL
         custom |= node._custom
         if node._row:
             node._grad = 0.0
-        if node._wide:
-            _count_wide(node)
-        else:
-            if node._a is not NULL and node._a._row:
-                if not node._a._uses:
-                    new = node._a
-                node._a._uses += 1
-            if node._b is not NULL and node._b._row:
-                if not node._b._uses:
-                    if new is not NULL:
-                        node_push(new)
-                    new = node._b
-                node._b._uses += 1
-        node = node_pop() if new is NULL else new
+        following = _count_wide(node) if node._wide else _count(node._b, _count(node._a, NULL))
+        node = node_pop() if following is NULL else following
     return custom
 
 
 @cython.cfunc
-def _sweep(root: Borrowed):
+@cython.inline
+@cython.exceptval(check=False)
+def _count(x: Borrowed, following: Borrowed) -> Borrowed:
+    """Count a use of x. At the first x is to follow, and what was to is stacked; so a chain never touches the stack."""
+    if x is NULL or not x._row:
+        return following
+    x._uses += 1
+    if x._uses > 1:
+        return following
+    if following is not NULL:
+        node_push(following)
+    return x
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _sweep(root: Borrowed) -> cython.void:
     """Each node hands its operands their shares of its adjoint, once all its own users have handed it theirs."""
     root._grad += 1.0
     node: Borrowed = root
     while node is not NULL:
-        ready: Borrowed = NULL
         if node._wide:
-            _sweep_wide(node)
+            following = _hand_wide(node)
         else:
-            if node._a is not NULL:
-                node._a._grad += node._grad * node._da
-                if node._a._row:
-                    node._a._uses -= 1
-                    if not node._a._uses:
-                        ready = node._a
-            if node._b is not NULL:
-                node._b._grad += node._grad * node._db
-                if node._b._row:
-                    node._b._uses -= 1
-                    if not node._b._uses:
-                        if ready is not NULL:
-                            node_push(ready)
-                        ready = node._b
-        node = node_pop() if ready is NULL else ready
-
-
-@cython.cfunc
-def _count_wide(node: Borrowed):
-    i: cython.Py_ssize_t
-    if cython.compiled:
-        for i in range(node_width(node)):
-            x: Borrowed = node_operand(node, i)
-            if x is not NULL and x._row:
-                _count(x)
-    else:
-        for x in node._a:
-            if isinstance(x, Value) and x._row:
-                _count(x)
+            following = _hand(node._b, node._grad * node._db, _hand(node._a, node._grad * node._da, NULL))
+        node = node_pop() if following is NULL else following
 
 
 @cython.cfunc
 @cython.inline
-def _count(x: Borrowed):
-    if not x._uses:
-        node_push(x)
-    x._uses += 1
+@cython.exceptval(check=False)
+def _hand(x: Borrowed, share: cython.double, following: Borrowed) -> Borrowed:
+    """Add a share to the adjoint of x. With the last one x is to follow, and what was to is stacked."""
+    if x is NULL:
+        return following
+    x._grad += share
+    if not x._row:
+        return following
+    x._uses -= 1
+    if x._uses:
+        return following
+    if following is not NULL:
+        node_push(following)
+    return x
 
 
 @cython.cfunc
-def _sweep_wide(node: Borrowed):
+@cython.exceptval(check=False)
+def _count_wide(node: Borrowed) -> Borrowed:
+    following: Borrowed = NULL
     i: cython.Py_ssize_t
-    grad: cython.double = node._grad
     if cython.compiled:
         for i in range(node_width(node)):
-            x: Borrowed = node_operand(node, i)
-            if x is not NULL:
-                x._grad += grad * node_partial(node, i)
-                if x._row:
-                    _uncount(x)
+            following = _count(node_operand(node, i), following)
+    else:
+        for x in node._a:
+            if isinstance(x, Value):
+                following = _count(x, following)
+    return following
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _hand_wide(node: Borrowed) -> Borrowed:
+    following: Borrowed = NULL
+    i: cython.Py_ssize_t
+    if cython.compiled:
+        for i in range(node_width(node)):
+            following = _hand(node_operand(node, i), node._grad * node_partial(node, i), following)
     else:
         for x, d in zip(node._a, node._b, strict=True):
             if isinstance(x, Value):
-                x._grad += grad * d
-                if x._row:
-                    _uncount(x)
-
-
-@cython.cfunc
-@cython.inline
-def _uncount(x: Borrowed):
-    x._uses -= 1
-    if not x._uses:
-        node_push(x)
+                following = _hand(x, node._grad * d, following)
+    return following
 
 
 @cython.cfunc
