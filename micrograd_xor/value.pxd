@@ -18,6 +18,9 @@ cdef extern from "node.h":
     double *doubles_in(bytes partials)
     dict node_attributes(object node, bint make)
     int node_install(object type) except -1
+    void node_on_add(void *of_nodes)
+    void node_on_subtract(void *of_nodes)
+    void node_on_multiply(void *of_nodes)
     void node_push(Node *node) noexcept
     Node *node_pop() noexcept
     int node_check() except -1

@@ -174,8 +174,7 @@ class Value:
 
     def __add__(self, other):
         if isinstance(other, Value):
-            x: Value = other
-            return _node(ADD, self._data + x._data, self, x, 1.0, 1.0)
+            return _sum(self, other)
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(ADD, self._data + c, self, None, 1.0, c)
@@ -189,8 +188,7 @@ class Value:
 
     def __sub__(self, other):
         if isinstance(other, Value):
-            x: Value = other
-            return _node(SUB, self._data - x._data, self, x, 1.0, -1.0)
+            return _difference(self, other)
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(SUB, self._data - c, self, None, 1.0, c)
@@ -204,8 +202,7 @@ class Value:
 
     def __mul__(self, other):
         if isinstance(other, Value):
-            x: Value = other
-            return _node(MUL, self._data * x._data, self, x, x._data, self._data)
+            return _product(self, other)
         if isinstance(other, (int, float)):
             c: cython.double = _constant(other)
             return _node(MUL, self._data * c, self, None, c, c)
@@ -354,6 +351,9 @@ Operand = Value | float
 
 if cython.compiled:
     node_install(Value)
+    node_on_add(cython.cast(cython.p_void, _sum))
+    node_on_subtract(cython.cast(cython.p_void, _difference))
+    node_on_multiply(cython.cast(cython.p_void, _product))
 else:  # what node.h is to the compiled engine
     del Value.__hash__  # a plain class has it from object, and faster
     _stack: list = []
@@ -393,6 +393,21 @@ def _doubles(numbers: object) -> object:
     """Numbers as a wide node keeps them."""
     doubles = array("d", numbers)
     return doubles.tobytes() if cython.compiled else doubles
+
+
+@cython.cfunc
+def _sum(x: Value, y: Value) -> object:
+    return _node(ADD, x._data + y._data, x, y, 1.0, 1.0)
+
+
+@cython.cfunc
+def _difference(x: Value, y: Value) -> object:
+    return _node(SUB, x._data - y._data, x, y, 1.0, -1.0)
+
+
+@cython.cfunc
+def _product(x: Value, y: Value) -> object:
+    return _node(MUL, x._data * y._data, x, y, y._data, x._data)
 
 
 @cython.cfunc
@@ -667,7 +682,7 @@ def _count_wide(node: Borrowed) -> Borrowed:
             following = _count(node_operand(node, i), following)
     else:
         for x in node._a:
-            if isinstance(x, Value):
+            if isinstance(x, Value) and x._row:
                 following = _count(x, following)
     return following
 
@@ -681,9 +696,13 @@ def _hand_wide(node: Borrowed) -> Borrowed:
         for i in range(node_width(node)):
             following = _hand(node_operand(node, i), node._grad * node_partial(node, i), following)
     else:
+        grad = node._grad
         for x, d in zip(node._a, node._b, strict=True):
             if isinstance(x, Value):
-                following = _hand(x, node._grad * d, following)
+                if x._row:
+                    following = _hand(x, grad * d, following)
+                else:
+                    x._grad += grad * d
     return following
 
 
