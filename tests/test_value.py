@@ -356,7 +356,7 @@ def test_an_interrupted_sweep_leaves_the_graph_in_order(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("micrograd_xor.value._sweep_wide", interrupt)
+        patch.setattr("micrograd_xor.value._hand_wide", interrupt)
         with pytest.raises(KeyboardInterrupt):
             out.backward()
     x.grad = 0.0
