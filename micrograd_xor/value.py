@@ -683,7 +683,10 @@ def _count_wide(node: Borrowed) -> Borrowed:
     else:
         for x in node._a:
             if isinstance(x, Value) and x._row:
-                following = _count(x, following)
+                if x._uses:  # spare the call
+                    x._uses += 1
+                else:
+                    following = _count(x, following)
     return following
 
 
@@ -699,10 +702,12 @@ def _hand_wide(node: Borrowed) -> Borrowed:
         grad = node._grad
         for x, d in zip(node._a, node._b, strict=True):
             if isinstance(x, Value):
-                if x._row:
+                if x._uses == 1:
                     following = _hand(x, grad * d, following)
-                else:
+                else:  # spare the call
                     x._grad += grad * d
+                    if x._row:
+                        x._uses -= 1
     return following
 
 
