@@ -22,7 +22,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import partial
+from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -280,13 +281,29 @@ def first_use():
     print(taken / seconds(lambda: products(1.5, 2.5, 2_000_000)) * 20.0)
 
 
+FORMULAS = [
+    lambda x, y: x * y,
+    lambda x, y: x + 0.5 * y,
+    lambda x, _: x.tanh(),
+    lambda x, y: x - y,
+    lambda x, y: x * y.sigmoid(),
+]
+
+
+@cache
+def operands(count):
+    """Where each formula's operands are, counted back from the latest result; drawn once, for drawing takes longer."""
+    pick = random.Random(1)
+    return [(-pick.randint(1, 50), -pick.randint(1, 50)) for _ in range(count)]
+
+
 def graph(nodes):
+    """About so many nodes below a root: 7 for 5 formulas, of which a quarter comes to nothing."""
     pick = random.Random(1)
     leaves = [Value(pick.uniform(-1, 1), label=f"p{i}") for i in range(50)]
     recent = list(leaves)
-    for i in range(nodes // 3):
-        x, y = pick.choice(recent[-100:]), pick.choice(recent[-100:])
-        recent.append((x * y, x + 0.5 * y, x.tanh(), x - y, x * y.sigmoid())[i % 5])
+    for (i, j), formula in zip(operands(nodes * 27 // 28), cycle(FORMULAS)):
+        recent.append(formula(recent[i], recent[j]))
     return total(recent[-50:]), leaves
 
 
