@@ -187,7 +187,6 @@ static inline Node *node_operand(Node *n, Py_ssize_t i) {
 /* The nodes that a sweep comes back to. */
 static PER_THREAD Node **node_stack;
 static PER_THREAD size_t node_height, node_room;
-
 static PER_THREAD int node_short; /* of memory: node_check tells, once the walk has ended */
 
 static inline void node_push(Node *n) {
@@ -204,7 +203,13 @@ static inline void node_push(Node *n) {
     node_stack[node_height++] = n;
 }
 
+/* After a walk: its stack is empty. A large one is given back. */
 static int node_check(void) {
+    if (node_room > 65536) {
+        PyMem_Free(node_stack);
+        node_stack = NULL;
+        node_room = 0;
+    }
     if (!node_short) return 0;
     node_short = 0;
     PyErr_NoMemory();

@@ -101,6 +101,13 @@ def test_inline_neg_and_relu_are_their_rows(a):
         assert bits(x.relu()) == bits(ops.relu(x))
 
 
+@given(st.floats(max_value=709.78, allow_nan=False))
+@settings(max_examples=50)
+def test_inline_exp_is_its_row(a):
+    x = Value(a)
+    assert bits(x.exp()) == bits(ops.exp(x))
+
+
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "relu"])
 def test_a_method_is_its_row(name):
     x = Value(0.75)
