@@ -85,13 +85,11 @@ RACE = """
 import ctypes, random
 from functools import partial
 from micrograd_xor import workers
-rng, done = random.Random(0), [0]
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def add(i):
-    done[0] += i or 0
-for n in range(30_000):  # with so few looks a job often comes while the worker leaves
-    workers.run([partial(add, 0), partial(add, 1)], rng.randrange(1, 60))
-assert done == [30_000], done
+rng, nothing_to_wait_for = random.Random(0), ctypes.create_string_buffer(8)
+function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ctypes.cast(workers._machine().wait, ctypes.c_void_p).value)
+job = partial(function, ctypes.addressof(nothing_to_wait_for))
+for _ in range(200_000):  # with so many looks a job often comes while the worker leaves
+    workers.run([job, job], rng.randrange(1, 150))
 """
 
 FORKED = """
