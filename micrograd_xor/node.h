@@ -216,6 +216,13 @@ static int node_check(void) {
     return -1;
 }
 
+/* A walk goes from the latest node to the first, and nodes lie in that order: the sixteenth from here is wanted soon. */
+static inline void node_ahead(Node *n) {
+#ifdef __GNUC__
+    __builtin_prefetch((char *)n - 16 * (sizeof(Node) + 16), 1);
+#endif
+}
+
 static inline Node *node_pop(void) { return node_height ? node_stack[--node_height] : NULL; }
 
 /* What `Value(...)` starts from: like any allocation, but not yet in the collector's lists. */

@@ -23,6 +23,7 @@ cdef extern from "node.h":
     void node_on_multiply(void *of_nodes)
     void node_push(Node *node) noexcept
     Node *node_pop() noexcept
+    void node_ahead(Node *node) noexcept
     int node_check() except -1
 
 ctypedef Node *Borrowed

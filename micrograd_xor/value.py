@@ -617,6 +617,8 @@ def _count_uses(root: Borrowed) -> cython.bint:
     custom: cython.bint = False
     node: Borrowed = root
     while node is not NULL:
+        if cython.compiled:
+            node_ahead(node)
         custom |= node._custom
         if node._row:
             node._grad = 0.0
@@ -647,6 +649,8 @@ def _sweep(root: Borrowed) -> cython.void:
     root._grad += 1.0
     node: Borrowed = root
     while node is not NULL:
+        if cython.compiled:
+            node_ahead(node)
         if node._wide:
             following = _hand_wide(node)
         else:
