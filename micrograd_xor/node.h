@@ -2,7 +2,7 @@
  *
  * A recorded graph has no cycles, so its nodes stay out of the garbage collector's lists: walking
  * them at every collection would cost more than recording them. The type remains a collectable one, for
- * the rare node that can close a cycle (value.py, _attributes). Freeing a chain of any length never recurses.
+ * the rare node that can close a cycle (node_track). Freeing a chain of any length never recurses.
  */
 #include <Python.h>
 #include <stddef.h>
@@ -218,8 +218,10 @@ static int node_check(void) {
 
 /* A walk goes from the latest node to the first, and nodes lie in that order: the sixteenth from here is wanted soon. */
 static inline void node_ahead(Node *n) {
-#ifdef __GNUC__
-    __builtin_prefetch((char *)n - 16 * (sizeof(Node) + 16), 1);
+#if defined(STRIDE) && defined(__GNUC__)
+    __builtin_prefetch((char *)n - 16 * STRIDE, 1);
+#else
+    (void)n;
 #endif
 }
 

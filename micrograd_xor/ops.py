@@ -56,7 +56,7 @@ TABLE: dict[str, "Op"] = {}
 
 # A node names its row by its place here. The first two places are a leaf's, and that of an operation of the user's own.
 ROWS: list["Op | None"] = [None, None]
-LEAF, OWN = range(2)
+OWN = 1
 
 
 class Op:

@@ -344,7 +344,9 @@ class Value:
     def __reduce__(self):
         from micrograd_xor import state
 
-        return state.reduce(self, dict(_attributes(self, False) or {}))
+        own = dict(_attributes(self, False) or {})
+        own.pop("_op", None)  # the constructor's, to which it is given back
+        return state.reduce(self, own)
 
 
 Operand = Value | float

@@ -318,3 +318,13 @@ def test_a_failed_pickle_leaves_nothing_behind():
         pickle.dumps(y)
     x.lock = None
     assert pickle.loads(pickle.dumps(y.args[0])).data == 20_000.0  # as deep as ever
+
+
+@every_copier
+def test_a_named_operation_of_ones_own_keeps_its_name_and_attributes(duplicate):
+    node = Value(4.0, (Value(2.0),), "square", "y", local_grads=[4.0])
+    node.note = "kept"
+    again = duplicate(node)
+    assert (again._op, again.label, again.note, again.data, again.partials) == ("square", "y", "kept", 4.0, (4.0,))
+    again.backward()
+    assert again.args[0].grad == 4.0
