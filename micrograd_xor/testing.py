@@ -133,7 +133,7 @@ def _is_tame(row: Op, at: tuple[float, ...]) -> bool:
     """Whether a straight line predicts the row on both sides of each operand, and no digits are lost in it."""
     out, *slopes = _value_and_partials(row, at)
     for i, (x, slope) in enumerate(zip(at, slopes, strict=True)):
-        for h in (_NUDGE, -_NUDGE):
+        for h in _nudges(x):
             moved, *others = _value_and_partials(row, _moved(at, i, h))
             if not abs(moved - out - h * slope) <= 0.1 * _NUDGE * max(1.0, abs(slope)):  # a NaN is not tame either
                 return False
@@ -142,6 +142,11 @@ def _is_tame(row: Op, at: tuple[float, ...]) -> bool:
         if abs(slope * x) > 100.0 * abs(out):
             return False
     return all(1e-3 <= abs(size) <= 1e3 for size in (out, *slopes) if size)
+
+
+def _nudges(x: float) -> list[float]:
+    """The steps from x to the ends of its neighbourhood, and to 0 within it: `where` differs there and nowhere near."""
+    return [_NUDGE, -_NUDGE, *([-x] if abs(x) < _NUDGE else [])]
 
 
 def _moved(at: Sequence[float], i: int, h: float) -> tuple[float, ...]:

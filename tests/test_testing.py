@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops, topological_order
 from micrograd_xor.ops import TABLE, Domain, Op
-from micrograd_xor.testing import CONSTANTS, check_gradient, graphs, operands, taylor_order
+from micrograd_xor.testing import CONSTANTS, _record, check_gradient, graphs, operands, taylor_order
 
 EVERY_ROW = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 SEARCH = settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
@@ -131,6 +131,15 @@ def test_graphs_stay_away_from_kinks(graph):
             assert abs(numbers[0]) >= 0.009
         if node.op in (ops.maximum, ops.minimum) and node.args[0] is not node.args[1]:
             assert abs(numbers[0] - numbers[1]) >= 0.009 or numbers[0] == numbers[1] == numbers[0]
+
+
+@pytest.mark.parametrize("row", [ops.relu, ops.abs, ops.sign, ops.step, ops.where], ids=str)
+@pytest.mark.parametrize("x", [-0.0078125, 0.0, 5e-324, 0.0078125])
+def test_no_graph_has_a_step_this_near_to_a_kink(row, x):
+    x1, constants = len(CONSTANTS), range(row.arity - 1)
+    assert not _record([x], [(row, (x1, *constants))]).steps
+    assert not _record([x], [(row, (x1, *[0] * (row.arity - 1)))]).steps
+    assert _record([0.5], [(row, (x1, *constants))]).steps
 
 
 # --- checks -------------------------------------------------------------------------------------
