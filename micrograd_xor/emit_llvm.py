@@ -42,7 +42,9 @@ class Machine:
         module = llvm.parse_assembly(text, llvm.create_context())
         if program.is_small:
             _inline(module, target)
-        self._engine = llvm.create_mcjit_compiler(module, target)
+        code = llvm.ObjectFileRef.from_data(target.emit_object(module))  # the engine would verify the module twice more
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", llvm.create_context()), target)
+        self._engine.add_object_file(code)
         self._engine.finalize_object()
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._engine.get_function_address("run"))
 

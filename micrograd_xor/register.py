@@ -126,6 +126,8 @@ class Recorder:
         self._recorded.clear()
 
     def _new(self, op: Op, args: Args) -> Register:
+        if op.arity is None:  # such a row is plain arithmetic
+            return self.register(op.value(*args))
         if self.supported is not None and op.name not in self.supported:
             return self.register(_expansion(op, self.expansions)(*args))
         for simplify in (_folded, _identity, self._rewritten):
@@ -170,8 +172,8 @@ def _hand_down(x: Register, adjoint: dict[Register, Register], active: Container
 
 
 def _expansion(op: Op, expansions: Mapping[str, Rule]) -> Rule:
-    """The rule that says op in other rows; a row of any number of operands is plain arithmetic already."""
-    rule = expansions.get(op.name) or op.expansion or (op.value if op.arity is None else None)
+    """The rule that says op in other rows."""
+    rule = expansions.get(op.name) or op.expansion
     if rule is None:
         raise TypeError(f"A row without an expansion must be an instruction of the emitter, got {op.name}. Add either.")
     return rule

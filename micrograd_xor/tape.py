@@ -230,7 +230,7 @@ def _collector_paused() -> Iterator[None]:
 def _frozen(recorder: Recorder, outputs: Iterable[Register]) -> Tape:
     """The tape of the steps that the outputs need, numbered anew."""
     outputs = list(outputs)
-    live = _needed(outputs)
+    live = _needed(recorder, outputs)
     inputs = [x for x in recorder.registers if x.op is None and x.constant is None]
     constants = [x for x in recorder.registers if x.constant is not None and x in live]
     computed = [x for x in recorder.registers if x.op is not None and x in live]
@@ -244,13 +244,13 @@ def _frozen(recorder: Recorder, outputs: Iterable[Register]) -> Tape:
     )
 
 
-def _needed(outputs: Sequence[Register]) -> set[Register]:
-    live, stack = set(outputs), list(outputs)
-    while stack:
-        new = set(stack.pop().args) - live
-        live |= new
-        stack += new
-    return live
+def _needed(recorder: Recorder, outputs: Iterable[Register]) -> set[Register]:
+    """The outputs and what they were computed from; no register is older than its operands."""
+    needed = set(outputs)
+    for x in reversed(recorder.registers):
+        if x in needed:
+            needed.update(x.args)
+    return needed
 
 
 def _constants(order: Iterable[Value]) -> Iterator[Operand]:

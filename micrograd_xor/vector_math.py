@@ -264,12 +264,15 @@ FROM_LIBM = {
     "pow": "pow",
 }
 
+DEFINED = frozenset((*INLINED, *FROM_TAILS, *FROM_LIBM))
+
 
 def definition(name: str, lanes: int, attributes: str) -> tuple[str, dict[str, str]]:
-    """A row's function in all lanes as a whole LLVM definition, and what it calls, as `Code.called`."""
+    """A function of `DEFINED` in all lanes as a whole LLVM definition, and what it calls, as `Code.called`."""
     code = Code(lanes)
     operands = [Vector(code, f"%{x}", code.real) for x in ("xy" if name == "pow" else "x")]
-    result = INLINED[name](*operands) if name in INLINED else _lane_by_lane(FROM_LIBM[name], operands)
+    formula = INLINED.get(name) or FROM_TAILS.get(name)
+    result = formula(*operands) if formula else _lane_by_lane(FROM_LIBM[name], operands)
     arguments = ", ".join(map(str, operands))
     head = f"define internal {code.real} {vector_name(name, lanes)}({arguments}) {attributes} {{"
     body = ["entry:", *code.lines, f"ret {result}", "}"]

@@ -2,7 +2,8 @@
 
 A part is a function that reads and writes the frame, a vector for every number that one part leaves to another. A
 small program is inlined into one function, and its frame dissolves in machine registers. A large one stays in parts,
-because LLVM's cost grows faster than the length of a function, and its frame lies in memory that the caller provides.
+because LLVM's cost grows faster than the length of a function, and its frame lies in memory that the caller provides;
+there an elementary function is one call, for every instruction counts.
 """
 
 import operator
@@ -13,11 +14,11 @@ from typing import Any
 from micrograd_xor.tape import Step, Tape
 from micrograd_xor.vector_code import Vector
 from micrograd_xor.vector_lanes import Key, Lanes, Part
-from micrograd_xor.vector_math import FROM_LIBM, FROM_TAILS, INLINED, definition
+from micrograd_xor.vector_math import DEFINED, FROM_LIBM, FROM_TAILS, INLINED, definition
 
 _INLINED_COST = 20  # instructions of an inlined function, about
 _SMALL = 2000  # instructions of a program that is one function
-_PART = 1000  # instructions of a part of a larger one; LLVM's cost is linear up to here
+_PART = 1000  # steps of a part of a larger one; LLVM's cost is linear up to here
 _ITEMS = 64  # parameters or outputs in a part
 _ARGUMENTS = "ptr %frame, ptr %call"
 
@@ -58,6 +59,7 @@ INSTRUCTIONS: dict[str, Callable[..., Vector]] = {
     **FROM_TAILS,
     **{name: partial(_function, name) for name in ("exp", "expm1", "log", "log1p", "tanh", *FROM_LIBM)},
 }
+_OUT_OF_LINE = INSTRUCTIONS | {name: partial(_function, name) for name in FROM_TAILS}
 
 
 class Program:
@@ -67,6 +69,7 @@ class Program:
         self.tape, self.lanes, self.lane = tape, lanes, lane
         self.slots: dict[Key, int] = {}
         self.is_small = sum(map(_cost, tape.steps)) + 8 * len(tape.inputs + tape.outputs) < _SMALL
+        self._instructions = INSTRUCTIONS if self.is_small else _OUT_OF_LINE
         self._keys = _keys(tape, "register")
         self._parameters = [self._keys[i] for i in range(parameters)]
         self._columns = [self._keys[i] for i in range(parameters, len(tape.inputs))]
@@ -119,17 +122,17 @@ class Program:
 
     def _evaluate(self, main: Part, k: str, i: str) -> None:
         self._each(main, self._load_column, enumerate(self._columns), k, i)
-        groups = _groups(self.tape, _SMALL if self.is_small else _PART)
-        kept = _kept(self.tape, groups)
-        for steps in groups:
-            self._each(main, _run, [(steps, self._keys, kept)], k, i)
+        steps, size = list(self.tape.numbered()), _SMALL if self.is_small else _PART
+        kept = _kept(self.tape, size)
+        for start in range(0, len(steps), size):
+            self._each(main, self._run, [(steps[start : start + size], self._keys, kept)], k, i)
 
     def _update(self, main: Part, update: Tape, k: str, step: str) -> None:
         """Move all parameters; what depends on the number of the step alone is computed once."""
         common = _common(update)
         keys = {**_keys(update, "common"), len(update.inputs) - 1: "t"}
         self._each(main, self._count, [()], k, step)
-        self._each(main, _run, [([(i, step) for i, step in update.numbered() if i in common], keys, common)], k)
+        self._each(main, self._run, [([(i, step) for i, step in update.numbered() if i in common], keys, common)], k)
         self._each(main, partial(self._move, update, keys, common), zip(range(len(self._parameters))), k)
 
     def _move(self, update: Tape, keys: Mapping[int, Key], common: frozenset[int], part: Part, p: int) -> None:
@@ -137,10 +140,18 @@ class Program:
         steps = [(i, step) for i, step in update.numbered() if i not in common]
         own: dict[int, Key] = {i: ("update", p, i) for i, _ in steps}
         inputs = enumerate([self._parameters[p], self._sums[1 + p], *states])
-        _run(part, steps, {**keys, **own, **dict(inputs)}, frozenset())
+        self._run(part, steps, {**keys, **own, **dict(inputs)}, frozenset())
         moved = [part.get({**keys, **own, **dict(inputs)}[i]) for i in update.outputs]
         for key, x in zip([self._parameters[p], *states], moved, strict=True):
             part.set(key, x)
+
+    def _run(
+        self, part: Part, steps: Iterable[tuple[int, Step]], keys: Mapping[int, Key], kept: frozenset[int]
+    ) -> None:
+        """Steps of a tape whose registers have these keys."""
+        for register, step in steps:
+            x = self._instructions[step.op.name](*[part.get(keys[i]) for i in step.args])
+            part.set(keys[register], x, register in kept)
 
     # --- a few instructions for one number
 
@@ -226,20 +237,13 @@ class Program:
         done: set[str] = set()
         while pending := self._called.keys() - done:
             for name in pending:
-                if name in INLINED or name in FROM_LIBM:
+                if name in DEFINED:
                     text, called = definition(name, self.lanes, self._inlining)
                     self._called |= called
                     yield text
                 else:
                     yield self._called[name]
             done |= pending
-
-
-def _run(part: Part, steps: Iterable[tuple[int, Step]], keys: Mapping[int, Key], kept: frozenset[int]) -> None:
-    """Steps of a tape whose registers have these keys."""
-    for register, step in steps:
-        x = INSTRUCTIONS[step.op.name](*[part.get(keys[i]) for i in step.args])
-        part.set(keys[register], x, register in kept)
 
 
 def _keys(tape: Tape, kind: str) -> dict[int, Key]:
@@ -262,24 +266,11 @@ def _common(update: Tape) -> frozenset[int]:
     return frozenset(known - set(range(update.first_step)))
 
 
-def _groups(tape: Tape, limit: int) -> list[list[tuple[int, Step]]]:
-    """The steps in parts of up to `limit` instructions."""
-    groups: list[list[tuple[int, Step]]] = [[]]
-    cost = 0
-    for register, step in tape.numbered():
-        cost += _cost(step)
-        if cost > limit:
-            groups.append([])
-            cost = _cost(step)
-        groups[-1].append((register, step))
-    return groups
-
-
-def _kept(tape: Tape, groups: Sequence[Sequence[tuple[int, Step]]]) -> frozenset[int]:
-    """The registers that other parts read."""
-    home = {register: number for number, group in enumerate(groups) for register, _ in group}
-    read = {i for register, step in tape.numbered() for i in step.args if home.get(i) != home[register]}
-    return frozenset(read | set(tape.outputs))
+def _kept(tape: Tape, size: int) -> frozenset[int]:
+    """The registers that are read in other parts, of `size` steps each, than they are written in."""
+    first = tape.first_step
+    crossing = [i for register, step in tape.numbered() for i in step.args if i < register - (register - first) % size]
+    return frozenset([*crossing, *tape.outputs])
 
 
 def _memory(lanes: int) -> list[str]:
