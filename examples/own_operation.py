@@ -4,7 +4,7 @@ Needs the `study` extra for the closed form (SymPy) and the `test` extra for the
 """
 
 from micrograd_xor import Op, Value, compile, derive, gradient, sigmoid
-from micrograd_xor.ops import REALS
+from micrograd_xor.table import REALS
 from micrograd_xor.testing import check_gradient
 
 # Swish, x σ(x): its value on floats, and its local partial in rows that are there already.

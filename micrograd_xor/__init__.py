@@ -20,7 +20,6 @@ if os.environ.get("MICROGRAD_XOR_INTERPRETED"):  # the compiled file lies beside
 
 from micrograd_xor.gradient import derivative, gradient, hessian, hvp, jacobian, jvp, partials
 from micrograd_xor.ops import (
-    Op,
     abs,
     arccos,
     arcsin,
@@ -53,6 +52,7 @@ from micrograd_xor.ops import (
     total,
     where,
 )
+from micrograd_xor.table import Op
 from micrograd_xor.value import Value, compiled, topological_order
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import sympy
 from micrograd_xor.chain import Chain, Heading, Path
 from micrograd_xor.equations import Equations
 from micrograd_xor.notation import LATEX, TEXT, Notation
-from micrograd_xor.ops import number
 from micrograd_xor.symbolic import native
+from micrograd_xor.table import number
 from micrograd_xor.typeset import Formula
 from micrograd_xor.value import Value
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_xor.ops import Op
+from micrograd_xor.table import Op
 from micrograd_xor.tape import Tape
 
 Array = NDArray[np.float64]

@@ -13,7 +13,6 @@ from typing import Any
 
 import sympy
 
-from micrograd_xor.ops import Op
 from micrograd_xor.symbolic import (
     DEEPEST,
     LONGEST,
@@ -28,6 +27,7 @@ from micrograd_xor.symbolic import (
     textbook_rule,
     usual,
 )
+from micrograd_xor.table import Op
 from micrograd_xor.typeset import Formula, depth, is_negative, length
 from micrograd_xor.value import Operand, Value, topological_order
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from micrograd_xor import ops
+from micrograd_xor.table import number
 from micrograd_xor.value import Value
 
 State = tuple[Any, ...]
@@ -176,6 +177,6 @@ class Adam(Optimizer):
 
 def _check(name: str, x: Any, below: float = math.inf) -> None:
     """Refuse a number outside [0, below); what is not a number (a Value, a register) may be anything."""
-    if not hasattr(x, "__op__") and not 0.0 <= ops.number(x, name) < below:
+    if not hasattr(x, "__op__") and not 0.0 <= number(x, name) < below:
         rule = "at least 0 and finite" if below == math.inf else f"at least 0 and less than {below:g}"
         raise ValueError(f"{name} must be {rule}, got {x!r}. Choose a number in that range.")

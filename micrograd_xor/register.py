@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from micrograd_xor import ops
-from micrograd_xor.ops import Op, Rule
+from micrograd_xor.table import TABLE, Op, Rule, number
 
 
 class Register:
@@ -103,10 +103,10 @@ class Recorder:
         """x as a register of this recorder: a number becomes a constant, one register for each float64."""
         if isinstance(x, Register):
             return x
-        number = ops.number(x)
-        key = number.hex()  # tells -0.0 from 0.0, and holds for NaN
+        constant = number(x)
+        key = constant.hex()  # tells -0.0 from 0.0, and holds for NaN
         if key not in self._recorded:
-            self._recorded[key] = Register(self, constant=number)
+            self._recorded[key] = Register(self, constant=constant)
         return self._recorded[key]
 
     def record(self, op: Op, operands: Sequence[Any]) -> Register:
@@ -303,7 +303,7 @@ class Rewrite(NamedTuple):
 def _rewrites() -> dict[Op, list[Rewrite]]:
     """The rewrites of the table by the row at their root, the most specific first."""
     found: dict[Op, list[Rewrite]] = {}
-    for rewrite in [_rewrite(op, op.identity) for op in ops.TABLE.values() if op.identity and op.arity]:
+    for rewrite in [_rewrite(op, op.identity) for op in TABLE.values() if op.identity and op.arity]:
         if rewrite.textbook.op is not None:
             found.setdefault(rewrite.textbook.op, []).append(rewrite)
     return {op: sorted(those, key=lambda rewrite: -rewrite.size) for op, those in found.items()}

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.value import Value, restored, topological_order
 
 FORMAT = "micrograd_xor graph"

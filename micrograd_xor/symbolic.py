@@ -16,7 +16,7 @@ from typing import Any
 
 import sympy
 
-from micrograd_xor.ops import TABLE, Op
+from micrograd_xor.table import TABLE, Op
 from micrograd_xor.typeset import is_negative
 
 LONGEST, DEEPEST = 4_000, 100  # the longest and deepest formula that is handed to SymPy, which recurses

@@ -22,9 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from micrograd_xor import ops
-from micrograd_xor.ops import Op, Rule
 from micrograd_xor.register import NO_EXPANSIONS, Recorder, Register, gradient
+from micrograd_xor.table import TABLE, Op, Rule, number
 from micrograd_xor.value import Operand, Value, topological_order
 
 _FORMAT, _VERSION = "micrograd_xor.tape", 1
@@ -234,13 +233,13 @@ def _frozen(recorder: Recorder, outputs: Iterable[Register]) -> Tape:
     inputs = [x for x in recorder.registers if x.op is None and x.constant is None]
     constants = [x for x in recorder.registers if x.constant is not None and x in live]
     computed = [x for x in recorder.registers if x.op is not None and x in live]
-    number = {x: i for i, x in enumerate(inputs + constants + computed)}
-    steps = [Step(x.op, tuple([number[arg] for arg in x.args]), x.label) for x in computed if x.op]
+    place = {x: i for i, x in enumerate(inputs + constants + computed)}
+    steps = [Step(x.op, tuple([place[arg] for arg in x.args]), x.label) for x in computed if x.op]
     return Tape(
         tuple([x.label for x in inputs]),
         tuple([x.constant for x in constants if x.constant is not None]),
         tuple(steps),
-        tuple([number[x] for x in outputs]),
+        tuple([place[x] for x in outputs]),
     )
 
 
@@ -305,13 +304,13 @@ def _parsed(contents: Any) -> dict[str, Any]:
 
 
 def _step(name: Any, args: Any, label: Any) -> Step:
-    if name not in ops.TABLE:
+    if name not in TABLE:
         raise ValueError(f"{name!r} is no row of the table.")
-    return Step(ops.TABLE[name], tuple([_is(i, int) for i in _is(args, list)]), _is(label, str))
+    return Step(TABLE[name], tuple([_is(i, int) for i in _is(args, list)]), _is(label, str))
 
 
 def _constant(x: Any) -> float:
-    return float(x) if x in ("inf", "-inf", "nan") else ops.number(_is(x, float), "A constant")
+    return float(x) if x in ("inf", "-inf", "nan") else number(_is(x, float), "A constant")
 
 
 def _is(x: Any, kind: type) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from micrograd_xor.ops import REALS, TABLE, Domain, Op
+from micrograd_xor.table import REALS, TABLE, Domain, Op
 from micrograd_xor.value import Operand, Value, topological_order
 
 CONSTANTS = (2.0, 0.5, -1.5)

@@ -15,7 +15,7 @@ from typing import Any
 import sympy
 
 from micrograd_xor.notation import ATOM, LATEX, MATHML, POWER, PRODUCT, QUOTIENT, SUM, TEXT, Notation
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 
 
 @dataclass(frozen=True, eq=False)

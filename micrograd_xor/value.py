@@ -25,7 +25,7 @@ try:
 except ImportError:
     from micrograd_xor import _cython as cython
 
-from micrograd_xor import ops
+from micrograd_xor import ops, table
 
 compiled: bool = cython.compiled
 
@@ -39,7 +39,7 @@ EXP = cython.declare(cython.ushort, ops.exp.index)
 RELU = cython.declare(cython.ushort, ops.relu.index)
 TOTAL = cython.declare(cython.ushort, ops.summation.index)
 DOT = cython.declare(cython.ushort, ops.inner_product.index)
-OWN = cython.declare(cython.ushort, ops.OWN)
+OWN = cython.declare(cython.ushort, table.OWN)
 
 # A compiled sweep holds the interpreter's lock, where there is one, from its first node to its last.
 ATOMIC = cython.declare(cython.bint, cython.compiled and getattr(sys, "_is_gil_enabled", lambda: True)())
@@ -125,14 +125,14 @@ class Value:
     @property
     def op(self):
         """The row of the table that computed this node; None for a leaf or for an operation of the user's own."""
-        return ops.ROWS[self._row]
+        return table.ROWS[self._row]
 
     @property
     def args(self):
         """The operands in order, with multiplicity: Values, and floats for constants."""
         if self._wide:
             return cython.cast(object, self._a)
-        row = ops.ROWS[self._row]
+        row = table.ROWS[self._row]
         if row is None:
             return ()
         a = self._da if self._a is NULL else cython.cast(object, self._a)
@@ -145,7 +145,7 @@ class Value:
         """The local partial by each of `args`, float64, fixed when the node was recorded; 0 for a constant."""
         if self._wide:
             return tuple(array("d", cython.cast(object, self._b)))
-        row = ops.ROWS[self._row]
+        row = table.ROWS[self._row]
         if row is None:
             return ()
         da = 0.0 if self._a is NULL else self._da
@@ -311,7 +311,7 @@ class Value:
 
     @property
     def _op(self):
-        row, own = ops.ROWS[self._row], _attributes(self, False)
+        row, own = table.ROWS[self._row], _attributes(self, False)
         return row.symbol if row else own.get("_op", "") if own else ""
 
     @property
@@ -423,7 +423,7 @@ def _constant(x: object, thing: object = "An operand") -> cython.double:
             return float(x)
         except OverflowError:
             pass
-    return ops.number(x, thing)
+    return table.number(x, thing)
 
 
 @cython.cfunc
@@ -466,7 +466,7 @@ def _record(row: object, operands: tuple) -> Value:
         row.check_arity(operands)
     args: tuple = operands
     if not _all_plain(operands):
-        args = tuple([x if isinstance(x, Value) else ops.number(x) for x in operands])
+        args = tuple([x if isinstance(x, Value) else table.number(x) for x in operands])
     if cython.compiled and row is ops.inner_product and len(args) % 2 == 0:
         return _record_dot(args)
     if cython.compiled and row is ops.summation:
@@ -575,7 +575,7 @@ def _local_grads(operands, local_grads):
         raise ValueError(
             f"Value's local_grads must be one a child, got {len(local_grads)} for {len(operands)}. Match them."
         )
-    return _doubles([ops.number(d, "A local grad") for d in local_grads] or [0.0] * len(operands))
+    return _doubles([table.number(d, "A local grad") for d in local_grads] or [0.0] * len(operands))
 
 
 def topological_order(*roots):

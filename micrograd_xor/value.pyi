@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, SupportsFloat, TypeAlias
 
-from micrograd_xor.ops import Op
+from micrograd_xor.table import Op
 
 compiled: bool
 

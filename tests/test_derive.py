@@ -17,6 +17,7 @@ from micrograd_xor import chain, equations, ops, symbolic, typeset
 from micrograd_xor.derive import derive, derive_all, explain
 from micrograd_xor.gradient import gradient
 from micrograd_xor.notation import LATEX, MATHML, TEXT
+from micrograd_xor.table import TABLE
 from micrograd_xor.testing import graphs
 from micrograd_xor.value import Value, topological_order
 from micrograd_xor.xor.open_form import open_form, parameter_names
@@ -203,7 +204,7 @@ def test_any_derivative_has_the_number_of_the_reverse_sweep(graph, named, expand
         assert ElementTree.fromstring(f"<math>{derivation.equation(MATHML)}</math>").tag == "math"
 
 
-@pytest.mark.parametrize("row", [row for row in ops.TABLE.values() if row.arity], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in TABLE.values() if row.arity], ids=lambda row: row.name)
 def test_each_row_derives(row):
     at = [0.3, 0.4, 0.7][: row.arity]
     xs = [leaf(f"x{i}", x) for i, x in enumerate(at, 1)]
@@ -494,7 +495,7 @@ def test_no_row_and_no_network_is_named(module):
     nodes = list(ast.walk(ast.parse(source)))
     words = {getattr(node, "id", None) or getattr(node, "attr", None) for node in nodes}
     words |= {node.value for node in nodes if isinstance(node, ast.Constant)}
-    ordinary = {row.name for row in list(ops.TABLE.values())[:6]} | {"where", "total", "abs"}
-    assert words.isdisjoint(ops.TABLE.keys() - ordinary)
+    ordinary = {row.name for row in list(TABLE.values())[:6]} | {"where", "total", "abs"}
+    assert words.isdisjoint(TABLE.keys() - ordinary)
     assert "cross" not in source.lower()
     assert " xor" not in source.lower().replace("micrograd_xor", "")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from micrograd_xor import ops
 from micrograd_xor.draw import draw, pretty
 from micrograd_xor.drawing import PALETTE, Drawing
+from micrograd_xor.table import TABLE
 from micrograd_xor.value import Value
 
 drawing = sys.modules["micrograd_xor.drawing"]
@@ -48,7 +49,7 @@ def recorded(row):
     return row(*[Value(x, label=f"x{i}") for i, x in enumerate(OPERANDS[: row.arity])])
 
 
-@pytest.mark.parametrize("row", ops.TABLE.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
 def test_every_row_draws_its_symbol_and_an_edge_for_each_operand(row):
     drawn = draw(recorded(row))
     typeset = {"*": "×", "-": "−", "/": "÷", "neg": "−", "**": "^"}

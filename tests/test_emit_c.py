@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from micrograd_xor import Value, ops
 from micrograd_xor.emit_c import source
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.tape import Tape
 from micrograd_xor.testing import graphs
 

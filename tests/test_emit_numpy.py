@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from micrograd_xor import Value, emit_numpy, ops
 from micrograd_xor.emit_numpy import Kernel, source
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.tape import Tape
 from micrograd_xor.testing import graphs, operands
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops, topological_order
 from micrograd_xor.gradient import derivative, gradient, hessian, hvp, jacobian, jvp, partials
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.testing import graphs
 
 SMOOTH = [row for row in TABLE.values() if row.arity == 1 and row.name not in ("step", "sign", "relu", "abs")]

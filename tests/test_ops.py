@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops
 from micrograd_xor.gradient import gradient
-from micrograd_xor.ops import TABLE, Domain, Op
+from micrograd_xor.table import REALS, TABLE, Domain, Op
 from micrograd_xor.testing import graphs, operands
 
 INF, NAN = math.inf, math.nan
@@ -311,7 +311,7 @@ def test_a_name_is_used_once():
 
 @pytest.fixture
 def cube():
-    row = Op("cube", "³", lambda x: x * x * x, (lambda x, _: 3.0 * x * x,), (ops.REALS,))
+    row = Op("cube", "³", lambda x: x * x * x, (lambda x, _: 3.0 * x * x,), (REALS,))
     yield row
     del TABLE["cube"]
 

@@ -11,10 +11,11 @@ import micrograd_xor
 PROGRAM = r"""
 import math, random, sys
 from micrograd_xor import Value, dot, gradient, ops, total, topological_order
+from micrograd_xor.table import TABLE
 
 rng = random.Random(int(sys.argv[1]))
 POOL = [Value(rng.uniform(-2, 2), label=f"x{i}") for i in range(6)]
-ROWS = sorted(ops.TABLE.values(), key=lambda row: row.name)
+ROWS = sorted(TABLE.values(), key=lambda row: row.name)
 WEIRD = [0.0, -0.0, 1, -1, 2, 3, 0.5, -0.5, True, math.inf, -math.inf, math.nan, 1e308, 5e-324, 10**400, "a", None, 1j]
 
 

@@ -13,10 +13,11 @@ from micrograd_xor import Value, dot, ops, total
 from micrograd_xor.gradient import gradient
 from micrograd_xor.nn import MLP
 from micrograd_xor.state import load, restore, save
+from micrograd_xor.table import TABLE
 from micrograd_xor.testing import graphs, operands
 from micrograd_xor.value import topological_order
 
-every_row = pytest.mark.parametrize("row", ops.TABLE.values(), ids=lambda row: row.name)
+every_row = pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ["numpy", "sympy", "llvmlite", "matplotlib", "graphviz", "rich", "typer", "hypothesis"]
 CORE = {  # what loading each module of the core may import of the package, at most
     "_cython": set(),
-    "ops": set(),
-    "value": {"ops", "_cython"},
+    "table": set(),
+    "ops": {"table"},
+    "value": {"ops", "table", "_cython"},
     "gradient": {"ops", "value"},
 }
 ON_THE_CORE = ["tape", "register", "draw", "derive"]  # these sit on the core, and on no front end

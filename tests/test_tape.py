@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops
 from micrograd_xor.gradient import gradient
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.tape import Step, Tape
 from micrograd_xor.testing import Graph, graphs, operands
 

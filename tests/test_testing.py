@@ -8,7 +8,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from micrograd_xor import Value, ops, topological_order
-from micrograd_xor.ops import TABLE, Domain, Op
+from micrograd_xor.table import TABLE, Domain, Op
 from micrograd_xor.testing import CONSTANTS, _record, check_gradient, graphs, operands, taylor_order
 
 EVERY_ROW = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)

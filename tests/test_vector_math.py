@@ -12,7 +12,7 @@ pytest.importorskip("llvmlite")
 
 from micrograd_xor import emit_llvm
 from micrograd_xor.emit_llvm import Kernel
-from micrograd_xor.ops import TABLE
+from micrograd_xor.table import TABLE
 from micrograd_xor.tape import Tape
 
 NATIVE = emit_llvm._host()

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from micrograd_xor.ops import number
 from micrograd_xor.state import write
+from micrograd_xor.table import number
 from micrograd_xor.xor.open_form import PATTERNS, check_whole, hidden_units, parameter_names
 
 Array: TypeAlias = NDArray[np.float64]
