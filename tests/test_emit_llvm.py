@@ -14,6 +14,7 @@ from micrograd_xor.emit_llvm import Kernel
 from micrograd_xor.optim import SGD, Adam, Momentum
 from micrograd_xor.register import gradient
 from micrograd_xor.tape import Tape
+from micrograd_xor.vector_lanes import Rows
 
 LANES = emit_llvm._host()[2]
 ROWS = [1, LANES - 1, LANES, 2 * LANES + 3]
@@ -58,6 +59,18 @@ def run(tape: Tape, *inputs: float) -> list[float]:
         operands = [registers[i] for i in args]
         registers.append(np.inf if op is ops.div and operands[1] == 0.0 else op.value(*operands))
     return [registers[i] for i in tape.outputs]
+
+
+def test_in_a_large_program_a_sigmoid_is_one_instruction_and_no_part_is_longer_than_it_may_be():
+    def chain(x):
+        for _ in range(2500):
+            x = ops.sigmoid(x)
+        return [x]
+
+    text = vector_program.Program(Tape.trace(chain, ["x"]), 1, 4, Rows(4)).evaluation((1,), True)
+    calls = [part.count("call <4 x double> @sigmoid.v4f64") for part in text.split("define internal void")]
+    assert sorted(calls)[-3:] == [500, 1000, 1000]
+    assert text.count("call") < 2600
 
 
 @pytest.mark.parametrize("rows", ROWS)
