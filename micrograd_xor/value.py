@@ -144,7 +144,8 @@ class Value:
     def partials(self):
         """The local partial by each of `args`, float64, fixed when the node was recorded; 0 for a constant."""
         if self._wide:
-            return tuple(array("d", cython.cast(object, self._b)))
+            pairs = zip(cython.cast(object, self._a), array("d", cython.cast(object, self._b)), strict=True)
+            return tuple([d if isinstance(x, Value) else 0.0 for x, d in pairs])
         row = table.ROWS[self._row]
         if row is None:
             return ()

@@ -194,6 +194,15 @@ def test_a_leaf_is_its_own_root():
     assert x.grad == 2.0
 
 
+@pytest.mark.parametrize("row", [*TABLE.values()], ids=str)
+def test_the_partial_by_a_constant_is_0(row):
+    x = Value(0.375, label="x")
+    width = row.arity or 4
+    for place in range(width):
+        node = row(*[x if i == place else 0.75 for i in range(width)])
+        assert [d for arg, d in zip(node.args, node.partials, strict=True) if arg is not x] == [0.0] * (width - 1)
+
+
 def test_partials_are_those_of_the_recording():
     [x] = leaves(3.0)
     y = x * x
