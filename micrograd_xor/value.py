@@ -689,8 +689,11 @@ def _count_wide(node: Borrowed) -> Borrowed:
             following = _count(node_operand(node, i), following)
     else:
         for x in node._a:
-            if isinstance(x, Value):
-                following = _count(x, following)
+            if isinstance(x, Value) and x._row:
+                if x._uses:  # spare the call
+                    x._uses += 1
+                else:
+                    following = _count(x, following)
     return following
 
 
@@ -703,9 +706,15 @@ def _hand_wide(node: Borrowed) -> Borrowed:
         for i in range(node_width(node)):
             following = _hand(node_operand(node, i), node._grad * node_partial(node, i), following)
     else:
+        grad = node._grad
         for x, d in zip(node._a, node._b, strict=True):
             if isinstance(x, Value):
-                following = _hand(x, node._grad * d, following)
+                if x._uses == 1:
+                    following = _hand(x, grad * d, following)
+                else:  # spare the call
+                    x._grad += grad * d
+                    if x._row:
+                        x._uses -= 1
     return following
 
 
