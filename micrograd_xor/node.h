@@ -74,6 +74,7 @@ static PER_THREAD size_t node_height, node_room;
 static PER_THREAD int node_short; /* of memory: node_check tells, once the walk has ended */
 
 static inline void node_push(Node *n) {
+    if (!n) return;
     if (node_height == node_room) {
         size_t room = node_room ? 2 * node_room : 1024;
         Node **stack = PyMem_Realloc(node_stack, room * sizeof *stack);

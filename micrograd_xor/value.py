@@ -360,7 +360,7 @@ if cython.compiled:
 else:  # what node.h is to the compiled engine
     del Value.__hash__  # a plain class has it from object, and faster
     _stack: list = []
-    globals().update(NULL=None, Borrowed=Value, node_push=_stack.append)
+    globals().update(NULL=None, Borrowed=Value, node_push=lambda node: node is None or _stack.append(node))
     globals().update(node_pop=lambda: _stack.pop() if _stack else None, node_check=lambda: None)
 
 
@@ -640,8 +640,7 @@ def _count(x: Borrowed, following: Borrowed) -> Borrowed:
     x._uses += 1
     if x._uses > 1:
         return following
-    if following is not NULL:
-        node_push(following)
+    node_push(following)
     return x
 
 
@@ -674,8 +673,7 @@ def _hand(x: Borrowed, share: cython.double, following: Borrowed) -> Borrowed:
     x._uses -= 1
     if x._uses:
         return following
-    if following is not NULL:
-        node_push(following)
+    node_push(following)
     return x
 
 
